@@ -1,0 +1,59 @@
+/* What a backend is: memory and one kernel per row of the op table. Kernels are chosen once, by pointer, when the
+ * backend is opened; the executor knows no device. */
+#ifndef GRAPH_BACKEND_H
+#define GRAPH_BACKEND_H
+
+#include "graph/graph.h"
+
+typedef struct backend backend;
+
+/* One launch of one node. Sizes and attributes are read from the node. */
+typedef struct call {
+    backend *be;
+    const node *n;
+    const void *in[MAX_INPUTS];        /* NULL where the node's input is NULL */
+    const param *weight[MAX_INPUTS];   /* set where in[i] is a parameter: lets a kernel keep it packed (pack_get) */
+    void *out;                         /* [n->shape]; never aliases in[] unless the kernel is marked in_place */
+    void *part[MAX_PARTS];             /* NULL where nothing reads that part: the kernel skips it */
+    void *scratch;                     /* kernel->scratch(n) bytes, 64-byte aligned */
+    void *state;                       /* what prepare made */
+} call;
+
+typedef struct kernel {
+    void (*run)(const call *c);
+    /* Optional. Bytes of scratch that one run needs. */
+    size_t (*scratch)(const backend *be, const node *n);
+    /* Optional. Called once per planned node (primitive creation, not weights). */
+    int (*prepare)(backend *be, const node *n, void **state, m2m_error *err);
+    void (*release)(void *state);
+    bool in_place;                     /* out may be the same memory as in[0] (elementwise with in[0] of out's shape) */
+} kernel;
+
+typedef struct adamw {                 /* torch.optim.AdamW, one step; step counts from 1 */
+    float lr, beta1, beta2, eps, weight_decay;
+    float grad_scale;                  /* gradients are multiplied by this first (clipping, accumulation) */
+    int64_t step;
+} adamw;
+
+struct backend {
+    const char *name;                  /* "cpu", "reference-f64", "cuda:0" */
+    const char *detail;                /* "avx2, 2 threads" */
+    size_t float_size;                 /* bytes of a DT_F32 element here: 4, or 8 in the double reference */
+    int threads;
+    const kernel *kernels;             /* [OP_COUNT]; run == NULL: not implemented, an error that names the op */
+    void *(*alloc)(backend *be, size_t bytes);            /* 64-byte aligned; NULL when memory is out */
+    void (*free)(backend *be, void *p, size_t bytes);
+    void (*upload)(backend *be, void *dst, const void *src, size_t bytes);    /* host -> here */
+    void (*download)(backend *be, void *dst, const void *src, size_t bytes);  /* here -> host */
+    /* Where parameter p's data can be read as this backend's floats; valid until p->version changes. NULL: out of memory. */
+    const void *(*param_data)(backend *be, const param *p);
+    /* Training: p, g, m, v of n floats, updated in place; ema = ema*d + p*(1-d). */
+    void (*adamw)(backend *be, const adamw *o, int64_t n, float *p, const float *g, float *m, float *v);
+    void (*lerp)(backend *be, int64_t n, float *dst, const float *src, float keep);  /* dst = dst*keep + src*(1-keep) */
+    void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);        /* dst += src */
+    double (*sum_squares)(backend *be, int64_t n, const float *x);
+    void (*close)(backend *be);
+    void *impl;
+};
+
+#endif
