@@ -30,8 +30,8 @@ typedef struct kernel {
 } kernel;
 
 typedef struct adamw {                 /* torch.optim.AdamW, one step; step counts from 1 */
-    float lr, beta1, beta2, eps, weight_decay;
-    float grad_scale;                  /* gradients are multiplied by this first (clipping, accumulation) */
+    double lr, beta1, beta2, eps, weight_decay;  /* double: 1 - 0.999f is wrong in the fifth digit */
+    double grad_scale;                 /* gradients are multiplied by this first (clipping, accumulation) */
     int64_t step;
 } adamw;
 

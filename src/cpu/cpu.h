@@ -1,0 +1,21 @@
+/* The backends of this folder: plain C references, in float and in double, and the fast CPU backend, which is the float
+ * reference with faster kernels put over it. backend->close frees them. */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include "graph/backend.h"
+
+/* Every op in plain C, one thread. f64: all floats, parameters included, are doubles (finite differences rest on it).
+ * NULL when memory is out. */
+backend *backend_reference_open(bool f64);
+
+/* threads: 1 or more. isa: "generic", "avx2", "avx512", or NULL for the best that this machine has. */
+backend *backend_cpu_open(int threads, const char *isa, m2m_error *err);
+
+/* Whether this machine can run isa. */
+bool cpu_has_isa(const char *isa);
+
+/* Turns the convolution algorithms that round more than a direct sum (Winograd) off or on; on when opened. */
+void backend_cpu_exact(backend *be, bool exact);
+
+#endif

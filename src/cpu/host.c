@@ -1,0 +1,89 @@
+/* Memory, copies and the table of packed parameters for the backends that live in host memory. */
+#include "cpu/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *host_alloc(size_t bytes)
+{
+    size_t rounded = (bytes + 63) / 64 * 64;
+    if (rounded < bytes) return NULL;
+    return aligned_alloc(64, rounded ? rounded : 64);
+}
+
+void host_free(void *p)
+{
+    free(p);
+}
+
+static size_t pack_hash(const param *p, int kind)
+{
+    uint64_t h = (uint64_t)(uintptr_t)p * 0x9E3779B97F4A7C15u + (uint64_t)kind * 0xC2B2AE3D27D4EB4Fu;
+    return (size_t)(h >> 20);
+}
+
+static pack_entry *pack_slot(pack_entry *slot, size_t capacity, const param *p, int kind)
+{
+    for (size_t i = pack_hash(p, kind);; i++) {
+        pack_entry *e = &slot[i & (capacity - 1)];
+        if (!e->key || (e->key == p && e->kind == kind)) return e;
+    }
+}
+
+static bool pack_grow(pack_table *t)
+{
+    size_t capacity = t->capacity ? 2 * t->capacity : 64;
+    pack_entry *slot = calloc(capacity, sizeof *slot);
+    if (!slot) return false;
+    for (size_t i = 0; i < t->capacity; i++)
+        if (t->slot[i].key) *pack_slot(slot, capacity, t->slot[i].key, t->slot[i].kind) = t->slot[i];
+    free(t->slot);
+    t->slot = slot;
+    t->capacity = capacity;
+    return true;
+}
+
+pack_entry *pack_get(pack_table *t, const param *p, int kind, size_t bytes, bool *stale)
+{
+    if (2 * t->used >= t->capacity && !pack_grow(t)) return NULL;
+    pack_entry *e = pack_slot(t->slot, t->capacity, p, kind);
+    *stale = !e->key || e->version != p->version || e->source != p->data || e->bytes != bytes;
+    if (!*stale) return e;
+    if (e->key && e->bytes != bytes) {
+        host_free(e->data);
+        e->data = NULL;
+    }
+    if (!e->data && !(e->data = host_alloc(bytes))) {
+        e->bytes = 0;
+        return NULL;
+    }
+    if (!e->key) t->used++;
+    *e = (pack_entry){.key = p, .kind = kind, .version = p->version, .source = p->data, .bytes = bytes, .data = e->data};
+    return e;
+}
+
+void pack_free(pack_table *t)
+{
+    for (size_t i = 0; i < t->capacity; i++) host_free(t->slot[i].data);
+    free(t->slot);
+    *t = (pack_table){0};
+}
+
+void *host_be_alloc(backend *be, size_t bytes)
+{
+    (void)be;
+    return host_alloc(bytes);
+}
+
+void host_be_free(backend *be, void *p, size_t bytes)
+{
+    (void)be;
+    (void)bytes;
+    host_free(p);
+}
+
+void host_be_copy(backend *be, void *dst, const void *src, size_t bytes)
+{
+    (void)be;
+    memcpy(dst, src, bytes);
+}
