@@ -1,0 +1,152 @@
+/* Ops that move or resample data: constructors, shape rules, gradient rules. */
+#include "graph/graph.h"
+#include "graph/rules.h"
+
+#include <string.h>
+
+static int axis_of(const node *x, int axis) { return axis < 0 ? axis + x->shape.rank : axis; }
+
+node *concat(graph *g, node *a, node *b, int axis)
+{
+    return graph_op(g, OP_concat, 2, (node *[]){a, b}, (attr){.axis = axis_of(a, axis)});
+}
+
+node *slice(graph *g, node *x, int axis, int64_t start, int64_t count)
+{
+    axis = axis_of(x, axis);
+    if (start == 0 && count == x->shape.dim[axis]) return x;
+    return graph_op(g, OP_slice, 1, (node *[]){x}, (attr){.axis = axis, .start = start, .count = count});
+}
+
+node *reshape(graph *g, node *x, shape s)
+{
+    return shape_equal(x->shape, s) ? x : graph_op(g, OP_reshape, 1, (node *[]){x}, (attr){.shape = s});
+}
+
+node *permute(graph *g, node *x, const int *perm)
+{
+    attr a = {0};
+    memcpy(a.perm, perm, (size_t)x->shape.rank * sizeof *perm);
+    return graph_op(g, OP_permute, 1, (node *[]){x}, a);
+}
+
+node *to_channels_last(graph *g, node *x) { return permute(g, x, (int[MAX_RANK]){0, 2, 3, 1}); }
+node *to_channels_first(graph *g, node *x) { return permute(g, x, (int[MAX_RANK]){0, 3, 1, 2}); }
+
+static node *resample(graph *g, op_id op, node *x, int stride, shape s)
+{
+    return graph_op(g, op, 1, (node *[]){x}, (attr){.stride = stride, .shape = s});
+}
+
+node *resize_nearest(graph *g, node *x, int64_t h, int64_t w)
+{
+    return resample(g, OP_resize_nearest, x, 0, SHAPE(x->shape.dim[0], h, w, x->shape.dim[3]));
+}
+
+node *avg_pool(graph *g, node *x, int k) { return resample(g, OP_avg_pool, x, k, (shape){0}); }
+
+/* ---- shapes ---- */
+
+void sh_concat(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    shape a = n->in[0]->shape, b = n->in[1]->shape;
+    char ta[80], tb[80];
+    int axis = n->attr.axis;
+    bool fits = a.rank == b.rank && axis >= 0 && axis < a.rank;
+    for (int i = 0; fits && i < a.rank; i++) fits = i == axis || a.dim[i] == b.dim[i];
+    if (!fits)
+        rule_fail(g, "concat: %s and %s differ outside axis %d", shape_text(a, ta, sizeof ta),
+                  shape_text(b, tb, sizeof tb), axis);
+    n->shape = a;
+    if (fits) n->shape.dim[axis] += b.dim[axis];
+}
+
+void sh_slice(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    const attr *a = &n->attr;
+    n->shape = n->in[0]->shape;
+    int64_t have = n->shape.dim[a->axis];
+    if (a->axis < 0 || a->axis >= n->shape.rank || a->start < 0 || a->count < 1 || a->start > have - a->count)
+        rule_fail(g, "slice: %lld from %lld of %lld", (long long)a->count, (long long)a->start, (long long)have);
+    n->shape.dim[a->axis] = a->count;
+}
+
+void sh_reshape(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    char a[80], b[80];
+    n->shape = n->attr.shape;
+    if (shape_count(n->shape) != shape_count(n->in[0]->shape))
+        rule_fail(g, "reshape: %s has another size than %s", shape_text(n->in[0]->shape, a, sizeof a),
+                  shape_text(n->shape, b, sizeof b));
+}
+
+void sh_permute(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    shape x = n->in[0]->shape;
+    n->shape = x;
+    for (int i = 0; i < x.rank; i++) {
+        int p = n->attr.perm[i];
+        if (p < 0 || p >= x.rank) rule_fail(g, "permute: axis %d of rank %d", p, x.rank);
+        else n->shape.dim[i] = x.dim[p];
+    }
+}
+
+void sh_resize(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    shape x = n->in[0]->shape;
+    n->shape = n->attr.shape;
+    if (x.rank != 4 || n->shape.dim[1] < 1 || n->shape.dim[2] < 1) rule_fail(g, "resize_nearest: wants [B,H,W,C]");
+}
+
+void sh_avg_pool(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    shape x = n->in[0]->shape;
+    int k = n->attr.stride;
+    if (x.rank != 4 || k < 1 || x.dim[1] % k || x.dim[2] % k) {
+        rule_fail(g, "avg_pool: [B,H,W,C] with H and W divisible by %d wanted", k);
+        return;
+    }
+    n->shape = SHAPE(x.dim[0], x.dim[1] / k, x.dim[2] / k, x.dim[3]);
+}
+
+/* ---- gradients ---- */
+
+void gr_concat(graph *g, node *n, node *dn, node **gin)
+{
+    int axis = n->attr.axis;
+    int64_t first = n->in[0]->shape.dim[axis];
+    gin[0] = slice(g, dn, axis, 0, first);
+    gin[1] = slice(g, dn, axis, first, n->in[1]->shape.dim[axis]);
+}
+
+void gr_slice(graph *g, node *n, node *dn, node **gin)
+{
+    attr a = n->attr;
+    a.shape = n->in[0]->shape;
+    gin[0] = graph_op(g, OP_slice_grad, 1, (node *[]){dn}, a);
+}
+
+void gr_reshape(graph *g, node *n, node *dn, node **gin) { gin[0] = reshape(g, dn, n->in[0]->shape); }
+
+void gr_permute(graph *g, node *n, node *dn, node **gin)
+{
+    int back[MAX_RANK] = {0};
+    for (int i = 0; i < n->shape.rank; i++) back[n->attr.perm[i]] = i;
+    gin[0] = permute(g, dn, back);
+}
+
+void gr_resize(graph *g, node *n, node *dn, node **gin)
+{
+    gin[0] = resample(g, OP_resize_nearest_grad, dn, 0, n->in[0]->shape);
+}
+
+void gr_avg_pool(graph *g, node *n, node *dn, node **gin)
+{
+    gin[0] = resample(g, OP_avg_pool_grad, dn, n->attr.stride, n->in[0]->shape);
+}
