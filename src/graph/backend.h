@@ -11,8 +11,8 @@ typedef struct backend backend;
 typedef struct call {
     backend *be;
     const node *n;
-    const void *in[MAX_INPUTS];        /* NULL where the node's input is NULL */
-    const param *weight[MAX_INPUTS];   /* set where in[i] is a parameter: lets a kernel keep it packed (pack_get) */
+    const void *in[MAX_INPUTS];        /* NULL where the node's input is NULL; a parameter comes from param_data() */
+    const param *weight[MAX_INPUTS];   /* set where in[i] is a parameter: lets a kernel keep it packed */
     void *out;                         /* [n->shape]; never aliases in[] unless the kernel is marked in_place */
     void *part[MAX_PARTS];             /* NULL where nothing reads that part: the kernel skips it */
     void *scratch;                     /* kernel->scratch(n) bytes, 64-byte aligned */
@@ -26,6 +26,7 @@ typedef struct kernel {
     /* Optional. Called once per planned node (primitive creation, not weights). */
     int (*prepare)(backend *be, const node *n, void **state, m2m_error *err);
     void (*release)(void *state);
+    bool packs;                        /* reads parameters through weight[] alone: in[] is NULL for them */
     bool in_place;                     /* out may be the same memory as in[0] (elementwise with in[0] of out's shape) */
 } kernel;
 

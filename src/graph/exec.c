@@ -323,13 +323,15 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int input_of(exec *x, const node *n, const void **at, m2m_error *err)
+static int input_of(exec *x, const node *n, bool packs, const void **at, m2m_error *err)
 {
-    *at = n->op == OP_PARAM ? NULL : place(x, n);
     if (n->op == OP_PARAM) {
         if (!n->param->data) return fail(err, M2M_ESHAPE, "parameter %s was never filled", n->param->name);
-        return 0;
+        *at = packs ? NULL : x->be->param_data(x->be, n->param);
+        if (*at || packs) return 0;
+        return fail(err, M2M_ENOMEM, "parameter %s: no memory for its conversion", n->param->name);
     }
+    *at = place(x, n);
     check(*at, "input %s of the graph is not bound", n->name ? n->name : op_name(n->op));
     return 0;
 }
@@ -342,9 +344,8 @@ static int run_node(exec *x, const node *v, m2m_error *err)
         if (!v->in[k]) continue;
         const node *root = graph_node(x->g, x->slots[v->in[k]->id].root);
         if (root->op == OP_PARAM) c.weight[k] = root->param;
-        int status = input_of(x, root, &c.in[k], err);
+        int status = input_of(x, root, x->be->kernels[v->op].packs, &c.in[k], err);
         if (status) return status;
-        if (c.weight[k]) c.in[k] = NULL;
     }
     for (int k = 0; k < MAX_PARTS; k++)
         if (v->part[k] && x->slots[v->part[k]->id].needed) c.part[k] = place(x, v->part[k]);
