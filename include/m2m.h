@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Every public function is declared with it: the shared library exports these and nothing else. */
+#define M2M_API __attribute__((visibility("default")))
+
 #ifdef __cplusplus
 extern "C" {
 #endif
