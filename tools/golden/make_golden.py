@@ -65,14 +65,14 @@ def unet_config(channels, types, heads, layers, groups, cross, linear):
 
 CA, D = "CrossAttnDownBlock2D", "DownBlock2D"
 UNET_TEXT = unet_config([8, 16], [CA, D], [2, 4], 2, 4, 20, True)
-UNET_CONV = unet_config([8, 12, 16], [CA, CA, D], [1, 3, 2], 2, 4, 12, False)     # three levels, conv projections
+UNET_CONV = unet_config([8, 12, 16], [CA, CA, D], [1, 3, 2], 1, 4, 12, False)     # three levels, conv projections
 
 
 def m2m_config(clean_timestep):
     if clean_timestep == "same":                        # two levels
         c = unet_config([8, 16], [CA, D], [1, 2], 2, 4, None, True)
     else:                                               # three levels; cross_attention_dim has no meaning here: as in SD 2.1
-        c = unet_config([8, 16, 16], [CA, CA, D], [2, 2, 1], 1, 4, 1024, True)
+        c = unet_config([8, 8, 16], [CA, CA, D], [2, 1, 2], 1, 4, 1024, True)
     c["_class_name"] = "M2MUNet"
     c["image_set_attention"] = {"variant": "self", "clean_timestep": clean_timestep, "condition": None}
     return c
@@ -87,7 +87,7 @@ def vae_config(channels, layers, groups, attention=True, quant=True):
         use_quant_conv=quant, use_post_quant_conv=quant, mid_block_add_attention=attention)
 
 
-VAE = vae_config([8, 12, 16], 2, 4)
+VAE = vae_config([8, 8, 12], 2, 4)
 VAE_NOATTN = vae_config([8, 16], 1, 4, attention=False, quant=False)
 VAE_TINY = vae_config([4, 8], 1, 2)
 # As SD 2.1-base has it: the mid attention and the quant convs are there because those are the defaults of absent keys.
@@ -394,7 +394,7 @@ def make_schedules():
 
 
 def make_ops():
-    """ops/<name>.safetensors: inputs, y, and gradients dx.. for the upstream gradient dy; attributes in __metadata__."""
+    """ops/<name>.safetensors: inputs, y, and gradients dx.. for the upstream gradient dy; attributes in index.json."""
     index = {}
 
     def op(name, fn, tensors, **attributes):
@@ -409,8 +409,7 @@ def make_ops():
             if v.is_floating_point():
                 out["d" + k] = v.grad.float()
         os.makedirs(os.path.join(OUT, "ops"), exist_ok=True)
-        save_file({k: v.detach().contiguous() for k, v in out.items()}, os.path.join(OUT, "ops", name + ".safetensors"),
-                  metadata={k: json.dumps(v) for k, v in attributes.items()})
+        save_file({k: v.detach().contiguous() for k, v in out.items()}, os.path.join(OUT, "ops", name + ".safetensors"))
         index[name] = {"inputs": list(x), "attributes": attributes}
 
     op("group_norm", lambda x, weight, bias: F.group_norm(x, 4, weight, bias, 1e-5),
