@@ -1,0 +1,32 @@
+# A thin door; the build is CMake's (CMakePresets.json), the work is in scripts/.
+.PHONY: help build demo test sanitize bench lint format install clean
+
+help:
+	@echo "make build      build/release/m2m (installs missing Debian packages)"
+	@echo "make demo       4 given emoji, 8 generated ones, a contact sheet"
+	@echo "make test       all tests"
+	@echo "make sanitize   unit tests under address, leak and undefined-behaviour sanitizers"
+	@echo "make bench      what a step costs on this machine"
+	@echo "make lint       layers, limits, exported symbols"
+	@echo "make format     clang-format the lines changed since the last commit"
+	@echo "make install    into PREFIX (/usr/local), under DESTDIR if set"
+	@echo "make clean      remove build/"
+
+build demo test bench:
+	@scripts/$@
+
+sanitize:
+	@scripts/test --sanitize
+
+lint:
+	@tools/lint/lint.sh
+
+format:
+	@git clang-format HEAD -- src app include tests
+
+PREFIX ?= /usr/local
+install: build
+	@cmake --install build/release --prefix $(PREFIX)
+
+clean:
+	rm -rf build
