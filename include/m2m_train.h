@@ -1,0 +1,103 @@
+/* m2m for laboratories: training, data sets, and the checks that a port or a conversion needs. The rules of m2m.h hold. */
+#ifndef M2M_TRAIN_H
+#define M2M_TRAIN_H
+
+#include "m2m.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Long calls report here, from the calling thread. All may be NULL. `line` gets whole lines without newline; `progress`
+ * says how much of `total` is done (same unit) and returns non-zero to stop: what can be kept is kept (training writes a
+ * checkpoint), and the call returns M2M_ECANCELLED. */
+typedef struct m2m_calls {
+    void *user;
+    void (*line)(void *user, const char *text);
+    int (*progress)(void *user, const char *what, int64_t done, int64_t total);
+} m2m_calls;
+
+/* ---- Checks (spec 3-7; design.md, command line) --------------------------------------------------------------- */
+
+/* Runs one component of a model directory (unet, vae_encoder, vae_decoder, m2m, …) on the tensors of safetensors file `in`, which carry
+ * diffusers' argument names, and writes the results to `out`. backward != 0: also `loss` and grad.<parameter> of every trainable
+ * parameter. Errors: M2M_ESHAPE names a tensor that is missing or misshapen. */
+M2M_API int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward,
+                        const char *device, int threads, m2m_error *err);
+/* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. */
+M2M_API int m2m_optimize(const char *dir, const char *in, const char *out, double lr, const char *device, int threads,
+                         m2m_error *err);
+/* Architecture, tensor accounting, sha256 of a model directory or safetensors file, as text lines to calls->line. */
+M2M_API int m2m_info(const char *path, const m2m_calls *calls, m2m_error *err);
+
+/* ---- Training (spec 7) ------------------------------------------------------------------------------------------ */
+
+typedef struct m2m_train_options {
+#define OPTION(type, field, default_, min, max, choices, help) M2M_TYPE_##type field;
+#include "m2m_train.def"
+#undef OPTION
+} m2m_train_options;
+
+/* Trains as the JSON file `config` (keys of m2m_train.def) says, after `sets` ("key=value", n_sets of them) replaced values.
+ * resume != 0: continues from the last checkpoint in the output directory, bit for bit as if never stopped. What it
+ * needs of memory is reported first, and too much is an error (M2M_ENOMEM) before anything starts. */
+M2M_API int m2m_train(const char *config, const char *const *sets, int n_sets, int resume, const m2m_calls *calls,
+                      m2m_error *err);
+
+/* ---- Data sets -------------------------------------------------------------------------------------------------- */
+
+typedef struct m2m_compose_options {
+#define OPTION(type, field, default_, min, max, choices, help) M2M_TYPE_##type field;
+#include "m2m_compose.def"
+#undef OPTION
+} m2m_compose_options;
+
+/* Composes sets from a pool of drawings (docs/data.md) into WebDataset shards under `out`. */
+M2M_API int m2m_data_compose(const char *pool, const char *out, const m2m_compose_options *options,
+                             const m2m_calls *calls, m2m_error *err);
+/* Reads every record of shards or folders; bad ones are counted and listed through calls->line, and a JSON report goes to
+ * `report` if not NULL. Returns 0 when the data can be used, M2M_EFORMAT when nothing in it can. */
+M2M_API int m2m_data_check(const char *path, const char *report, const m2m_calls *calls, m2m_error *err);
+
+/* ---- Speed ------------------------------------------------------------------------------------------------------ */
+
+typedef struct m2m_bench_options {
+#define OPTION(type, field, default_, min, max, choices, help) M2M_TYPE_##type field;
+#include "m2m_bench.def"
+#undef OPTION
+} m2m_bench_options;
+
+/* Times steps of a model directory (or of a U-Net config with random weights) and reports lines: seconds per step, memory,
+ * and where the time goes by op; options->json also writes the figures to a file. */
+M2M_API int m2m_bench(const char *dir, const m2m_bench_options *options, const m2m_calls *calls, m2m_error *err);
+
+/* ---- Option tables ---------------------------------------------------------------------------------------------- */
+
+/* One row of a .def table, for programs that make flags and help from it. */
+typedef struct m2m_option {
+    const char *name;            /* field name: flag --name with - for _, JSON key */
+    int type;                    /* M2M_OPTION_… */
+    size_t offset;               /* of the field in its struct */
+    double default_number, min, max;
+    const char *default_text, *choices, *help;
+} m2m_option;
+
+enum { M2M_OPTION_INT, M2M_OPTION_REAL, M2M_OPTION_FLAG, M2M_OPTION_TEXT };
+
+typedef struct m2m_option_table {
+    const char *name;            /* "generate", "train", "compose", "bench" */
+    const m2m_option *rows;
+    int count;
+} m2m_option_table;
+
+/* NULL: no table of that name. Static data. */
+M2M_API const m2m_option_table *m2m_options(const char *name);
+M2M_API void m2m_options_defaults(const m2m_option_table *t, void *options);
+/* Parses, range-checks and stores one value; TEXT fields keep the pointer `value`. */
+M2M_API int m2m_options_set(const m2m_option_table *t, void *options, const char *name, const char *value,
+                            m2m_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
