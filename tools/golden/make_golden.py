@@ -17,12 +17,12 @@ import zlib
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
 from diffusers.models.embeddings import get_timestep_embedding
 from diffusers.utils import logging as diffusers_logging
 from safetensors.torch import save_file
 
-from m2m_oracle import (M2MSelf, add_noise, ddim_scheduler, euler_scheduler, generate, optimize, training_loss, vae_loss)
+from m2m_oracle import (SD_SCHEDULE, M2MSelf, add_noise, ddim_scheduler, euler_scheduler, generate, optimize, training_loss, vae_loss)
 
 diffusers_logging.set_verbosity_error()
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -368,6 +368,11 @@ def make_schedules():
         tensors[f"euler.{steps}.timesteps"] = e.timesteps.float()
         tensors[f"euler.{steps}.sigmas"] = e.sigmas.float()
         info[str(steps)] = {"euler_init_noise_sigma": float(e.init_noise_sigma)}
+        e = EulerDiscreteScheduler(**{**SD_SCHEDULE, "timestep_spacing": "linspace"})
+        e.set_timesteps(steps)
+        tensors[f"euler_linspace.{steps}.timesteps"] = e.timesteps.float()
+        tensors[f"euler_linspace.{steps}.sigmas"] = e.sigmas.float()
+        info[str(steps)]["euler_linspace_init_noise_sigma"] = float(e.init_noise_sigma)
     t = torch.tensor([0.0, 1.0, 2.0, 37.0, 500.0, 981.0, 999.0, 123.5])
     tensors["embedding.timesteps"] = t
     for dim in (8, 16, 32, 320):
@@ -386,6 +391,7 @@ def make_schedules():
     write_json(os.path.join(OUT, "schedule", "case.json"), {
         "command": None, "steps": info, "init_noise_sigma_ddim": 1.0,
         "note": "float32 arithmetic of diffusers. ddim.K.alpha / alpha_prev: alphas_cumprod at a step and at the one after it. euler sigmas end with 0. "
+                "euler_linspace.*: what diffusers makes of a scheduler_config.json without timestep_spacing (SD 2.1-base's own). "
                 "embedding.*: get_timestep_embedding(embedding.timesteps, dim, flip_sin_to_cos, freq_shift 0); its argument is rounded to "
                 "float32, so at t near 1000 it is off by up to 6e-5 from exact arithmetic. ema_decay: decay of optimizer steps 1..20; "
                 "ema_decay_late: of steps 1000, 10000, 89992, 89993, 1000000.",
