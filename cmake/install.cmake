@@ -15,6 +15,8 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The modules that a static link needs; the same list serves pkg-config and CMake.
 set(M2M_MODULES libcjson spng libturbojpeg libwebp libarchive)
 list(JOIN M2M_MODULES " " M2M_PC_REQUIRES)
+# From the folder of m2m.pc up to the prefix, so that what is installed can be moved.
+file(RELATIVE_PATH M2M_PC_UP /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/m2m.pc.in ${PROJECT_BINARY_DIR}/m2m.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/m2m.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
