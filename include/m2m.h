@@ -9,8 +9,7 @@
  *     {
  *         m2m_error err;
  *         m2m_model *model = NULL;
- *         m2m_image given = {0};
- *         uint8_t *pixels = NULL;
+ *         m2m_image given = {0}, made = {0};
  *         printf("m2m %s\n", m2m_version());
  *         if (m2m_image_new(&given, 64, 64, 3, &err)) goto failed;
  *         for (int i = 0; i < 64 * 64 * 3; i++) given.data[i] = (uint8_t)i;
@@ -23,12 +22,9 @@
  *         m2m_generate_defaults(&options);
  *         options.n = 1;
  *         options.steps = 2;
- *         m2m_image made[1] = {{0}};
- *         if (m2m_generate(model, &given, 1, &options, NULL, made, &err)) goto failed;
- *         printf("made an image of %d x %d\n", made[0].width, made[0].height);
- *         pixels = made[0].data;
- *         (void)pixels;
- *         m2m_image_free(&made[0]);
+ *         if (m2m_generate(model, &given, 1, &options, NULL, &made, &err)) goto failed;
+ *         printf("made an image of %d x %d\n", made.width, made.height);
+ *         m2m_image_free(&made);
  *         m2m_image_free(&given);
  *         m2m_model_close(&model);
  *         return 0;
