@@ -43,22 +43,32 @@ static bool pack_grow(pack_table *t)
     return true;
 }
 
-pack_entry *pack_get(pack_table *t, const param *p, int kind, size_t bytes, bool *stale)
+/* The entry with room for `bytes`, its content unknown when it was not there. */
+static pack_entry *pack_room(pack_table *t, const param *p, int kind, size_t bytes)
 {
     if (2 * t->used >= t->capacity && !pack_grow(t)) return NULL;
     pack_entry *e = pack_slot(t->slot, t->capacity, p, kind);
-    *stale = !e->key || e->version != p->version || e->source != p->data || e->bytes != bytes;
-    if (!*stale) return e;
-    if (e->key && e->bytes != bytes) {
-        host_free(e->data);
-        e->data = NULL;
-    }
-    if (!e->data && !(e->data = host_alloc(bytes))) {
-        e->bytes = 0;
-        return NULL;
-    }
-    if (!e->key) t->used++;
-    *e = (pack_entry){.key = p, .kind = kind, .version = p->version, .source = p->data, .bytes = bytes, .data = e->data};
+    if (e->key && e->bytes == bytes) return e;
+    void *data = host_alloc(bytes);
+    if (!data) return NULL;
+    if (e->key) host_free(e->data);
+    else t->used++;
+    *e = (pack_entry){.key = p, .kind = kind, .bytes = bytes, .data = data};
+    return e;
+}
+
+bool pack_reserve(pack_table *t, const param *p, int kind, size_t bytes)
+{
+    return pack_room(t, p, kind, bytes) != NULL;
+}
+
+pack_entry *pack_get(pack_table *t, const param *p, int kind, size_t bytes, bool *stale)
+{
+    pack_entry *e = pack_room(t, p, kind, bytes);
+    if (!e) return NULL;
+    *stale = e->source != p->data || e->version != p->version;
+    e->source = p->data;
+    e->version = p->version;
     return e;
 }
 
@@ -85,5 +95,5 @@ void host_be_free(backend *be, void *p, size_t bytes)
 void host_be_copy(backend *be, void *dst, const void *src, size_t bytes)
 {
     (void)be;
-    memcpy(dst, src, bytes);
+    memmove(dst, src, bytes);   /* serves backend.copy too, where ranges may overlap */
 }

@@ -9,7 +9,7 @@ typedef struct pack_entry {
     const param *key;
     int kind;             /* 0: converted to the backend's floats; others: the owner's */
     uint64_t version;
-    const void *source;   /* param->data it was made from */
+    const void *source;   /* param->data it was made from; NULL: not made yet */
     size_t bytes;
     void *data;
 } pack_entry;
@@ -22,6 +22,8 @@ typedef struct pack_table {
 void *host_alloc(size_t bytes);      /* 64-byte aligned; NULL when memory is out */
 void host_free(void *p);
 
+/* Takes the memory of an entry now. False: out of memory. */
+bool pack_reserve(pack_table *t, const param *p, int kind, size_t bytes);
 /* The entry for (p, kind) with `bytes` of data; *stale tells the caller to fill entry->data now. NULL: out of memory. */
 pack_entry *pack_get(pack_table *t, const param *p, int kind, size_t bytes, bool *stale);
 void pack_free(pack_table *t);

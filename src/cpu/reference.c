@@ -58,6 +58,7 @@ backend *backend_reference_open(bool f64)
         .float_size = f64 ? sizeof(double) : sizeof(float), .threads = 1,
         .kernels = f64 ? ref_f64_kernels : ref_f32_kernels,
         .alloc = host_be_alloc, .free = host_be_free, .upload = host_be_copy, .download = host_be_copy,
+        .copy = host_be_copy,
         .param_data = f64 ? reference_param_f64 : reference_param_f32,
         .adamw = ref_adamw, .lerp = ref_lerp, .accumulate = ref_accumulate, .sum_squares = ref_sum_squares,
         .close = reference_close, .impl = r,

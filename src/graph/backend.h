@@ -46,6 +46,7 @@ struct backend {
     void (*free)(backend *be, void *p, size_t bytes);
     void (*upload)(backend *be, void *dst, const void *src, size_t bytes);    /* host -> here */
     void (*download)(backend *be, void *dst, const void *src, size_t bytes);  /* here -> host */
+    void (*copy)(backend *be, void *dst, const void *src, size_t bytes);      /* here -> here; may overlap */
     /* Where parameter p's data can be read as this backend's floats; valid until p->version changes. NULL: out of memory. */
     const void *(*param_data)(backend *be, const param *p);
     /* Training: p, g, m, v of n floats, updated in place; ema = ema*d + p*(1-d). */
