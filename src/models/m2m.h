@@ -1,0 +1,77 @@
+/* The graphs of M2M-Self, assembled from the one U-Net: training, encoding of clean images, and a sampling step.
+ * All take and give latents as [.., C,H,W], channels first, as diffusers and safetensors files have them. */
+#ifndef MODELS_M2M_H
+#define MODELS_M2M_H
+
+#include "models/unet.h"
+
+/* S sets of N images, M noise draws per set and step (spec 7). */
+typedef struct train_shape {
+    int sets, images, draws;
+    int height, width;       /* of the latent */
+    bool recompute;
+} train_shape;
+
+typedef struct train_graph {
+    graph *g;
+    nn n;
+    cross c;
+    train_shape shape;
+    node *clean;       /* input [S*N, C,H,W], already zeroed where the context is dropped */
+    node *noisy;       /* input [S*M*N, C,H,W] */
+    node *timesteps;   /* input [S*N + S*M*N]: of the clean images, then of the noisy ones */
+    node *target;      /* input [S*M*N, C,H,W]: the noise; only if with_loss */
+    node *prediction;  /* [S*M*N, C,H,W] */
+    node *loss;        /* [1], or NULL */
+    node **grads;      /* [paramset_count], or NULL; entries may be NULL */
+} train_graph;
+
+/* Builds into *t (owned by the caller, released with train_graph_free also after a failure). gradients implies loss. */
+int train_graph_build(train_graph *t, const unet_config *u, paramset *params, const train_shape *s, bool with_loss,
+                      bool gradients, m2m_error *err);
+void train_graph_free(train_graph *t);
+
+/* Clean timesteps [S*N] for noisy ones [S*M*N]: the integer of the configuration, or those of the noisy twins. */
+void clean_timesteps(const unet_config *u, const train_shape *s, const float *noisy, float *clean);
+
+/* One clean image in, keys and values of every set-attention layer out. */
+typedef struct clean_graph {
+    graph *g;
+    nn n;
+    cross c;
+    node *latent;      /* input [1, C,H,W] */
+    node *timestep;    /* input [1] */
+} clean_graph;
+
+int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, int height, int width, m2m_error *err);
+void clean_graph_free(clean_graph *t);
+
+/* One denoising step for all guidance branches at once: the same latent and timestep, another context each. */
+typedef struct step_graph {
+    graph *g;
+    nn n;
+    cross c;           /* branches' inputs are in c.branch[] */
+    node *latent;      /* input [1, C,H,W] */
+    node *timestep;    /* input [1] */
+    node *prediction;  /* [branches, C,H,W] */
+} step_graph;
+
+int step_graph_build(step_graph *t, const unet_config *u, paramset *params, int height, int width, int branches,
+                     const int *slots, m2m_error *err);
+void step_graph_free(step_graph *t);
+
+/* A plain U-Net with text tokens: sample [B,C,H,W], timestep [B], tokens [B,T,D]; with_loss adds mse to a target input. */
+typedef struct text_graph {
+    graph *g;
+    nn n;
+    cross c;
+    node *sample, *timestep, *tokens, *target;
+    node *prediction, *loss;
+    node **grads;
+} text_graph;
+
+int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int batch, int height, int width,
+                     int n_tokens, bool gradients, m2m_error *err);
+void text_graph_free(text_graph *t);
+
+#endif
