@@ -72,6 +72,8 @@ typedef struct m2m_error {
 
 /* "0.1.0". Static text. Any thread. */
 M2M_API const char *m2m_version(void);
+/* Commit, compiler and libraries, for a bug report, into buf; returns buf. Any thread. */
+M2M_API const char *m2m_build_text(char *buf, size_t size);
 
 /* ---- Images ------------------------------------------------------------------------------------------------- */
 
@@ -147,7 +149,7 @@ typedef struct m2m_generate_calls {
     int (*plan)(void *user, int64_t bytes, int64_t context_bytes);
     /* After every denoising step: image 0..n-1, step 1..steps. */
     int (*step)(void *user, int image, int step, int steps);
-    /* When an image is done; borrowed for the call. */
+    /* When an image is done; borrowed for the call. made[0..index] hold the images up to it. */
     int (*image)(void *user, int index, const m2m_image *img);
 } m2m_generate_calls;
 
