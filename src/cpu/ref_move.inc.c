@@ -117,11 +117,31 @@ static void ref_avg_pool_grad(const call *c)
     }
 }
 
+/* The offset in x of item i of those that are summed to y's element 0, or (kept) of y's element i. */
+static int64_t sum_offset(shape x, shape y, int64_t i, bool kept)
+{
+    int64_t offset = 0, step = 1;
+    for (int d = x.rank - 1, e = y.rank - 1; d >= 0; d--, e--) {
+        const bool keeps = e >= 0 && y.dim[e] == x.dim[d];
+        if (keeps == kept) {
+            offset += i % x.dim[d] * step;
+            i /= x.dim[d];
+        }
+        step *= x.dim[d];
+    }
+    return offset;
+}
+
 static void ref_sum_to(const call *c)
 {
     const shape x = c->n->in[0]->shape, y = c->n->shape;
-    memset(OUT, 0, (size_t)shape_count(y) * sizeof(real));
-    for (int64_t i = 0, n = shape_count(x); i < n; i++) OUT[broadcast_offset(x, y, i)] += IN(0)[i];
+    const int64_t ny = shape_count(y), each = shape_count(x) / ny;
+    for (int64_t i = 0; i < ny; i++) {
+        const int64_t at = sum_offset(x, y, i, true);
+        double sum = 0;
+        for (int64_t k = 0; k < each; k++) sum += IN(0)[at + sum_offset(x, y, k, false)];
+        OUT[i] = (real)sum;
+    }
 }
 
 static void ref_broadcast_to(const call *c)

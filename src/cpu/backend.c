@@ -1,0 +1,77 @@
+/* The fast CPU backend: the float reference's kernels with one instruction set's fast ones put over them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/cpu.h"
+#include "cpu/fast.h"
+
+bool cpu_has_isa(const char *isa)
+{
+    __builtin_cpu_init();
+    if (!strcmp(isa, "generic")) return true;
+    if (!strcmp(isa, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (!strcmp(isa, "avx512"))
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
+    return false;
+}
+
+static const fast_table *find_table(const char *isa, m2m_error *err)
+{
+    const fast_table *const best_first[] = {&fast_avx512, &fast_avx2, &fast_generic};
+    for (int i = 0; i < 3; i++) {
+        const fast_table *t = best_first[i];
+        if (isa ? !strcmp(isa, t->isa) && cpu_has_isa(isa) : cpu_has_isa(t->isa)) return t;
+    }
+    fail(err, M2M_EUNSUPPORTED, "instruction set %s: unknown or not on this machine (generic, avx2, avx512)", isa);
+    return NULL;
+}
+
+/* float32 data is read where it lies; other types are converted once and kept. */
+static const void *cpu_param_data(backend *be, const param *p)
+{
+    if (p->type == DT_F32) return p->data;
+    const int64_t n = shape_count(p->shape);
+    bool stale;
+    pack_entry *e = pack_get(&cpu_of(be)->packs, p, 0, (size_t)n * sizeof(float), &stale);
+    if (!e) return NULL;
+    if (stale) to_f32(e->data, p->data, p->type, n);
+    return e->data;
+}
+
+static void cpu_close(backend *be)
+{
+    cpu_backend *cpu = cpu_of(be);
+    pack_free(&cpu->packs);
+    free(cpu);
+}
+
+backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
+{
+    if (threads < 1) {
+        fail(err, M2M_EINVAL, "threads: %d is less than 1", threads);
+        return NULL;
+    }
+    const fast_table *t = find_table(isa, err);
+    if (!t) return NULL;
+    cpu_backend *cpu = calloc(1, sizeof *cpu);
+    if (!cpu) {
+        fail(err, M2M_ENOMEM, "no memory for the CPU backend");
+        return NULL;
+    }
+    for (int op = 0; op < OP_COUNT; op++) cpu->kernels[op] = t->kernels[op].run ? t->kernels[op] : ref_f32_kernels[op];
+    snprintf(cpu->detail, sizeof cpu->detail, "%s, %d thread%s", t->isa, threads, threads > 1 ? "s" : "");
+    cpu->base = (backend){
+        .name = "cpu", .detail = cpu->detail, .float_size = sizeof(float), .threads = threads, .kernels = cpu->kernels,
+        .alloc = host_be_alloc, .free = host_be_free, .upload = host_be_copy, .download = host_be_copy,
+        .copy = host_be_copy, .param_data = cpu_param_data, .adamw = t->adamw, .lerp = t->lerp, .accumulate = t->accumulate,
+        .sum_squares = t->sum_squares, .close = cpu_close, .impl = cpu,
+    };
+    return &cpu->base;
+}
+
+void backend_cpu_exact(backend *be, bool exact)
+{
+    cpu_of(be)->exact = exact;
+}

@@ -1,0 +1,51 @@
+/* The fast CPU backend's inside: its state, and the kernel tables that fast_generic.c, fast_avx2.c and fast_avx512.c
+ * compile from the same text (*.inc.c) for vectors of 4, 8 and 16 floats. */
+#ifndef CPU_FAST_H
+#define CPU_FAST_H
+
+#include "cpu/host.h"
+
+typedef struct fast_table {
+    const char *isa;
+    kernel kernels[OP_COUNT];   /* run == NULL: the reference's */
+    void (*adamw)(backend *be, const adamw *o, int64_t n, float *p, const float *g, float *m, float *v);
+    void (*lerp)(backend *be, int64_t n, float *dst, const float *src, float keep);
+    void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);
+    double (*sum_squares)(backend *be, int64_t n, const float *x);
+} fast_table;
+
+extern const fast_table fast_generic, fast_avx2, fast_avx512;
+
+typedef struct cpu_backend {
+    backend base;
+    kernel kernels[OP_COUNT];
+    pack_table packs;
+    char detail[64];
+    bool exact;                 /* no Winograd */
+} cpu_backend;
+
+static inline cpu_backend *cpu_of(const backend *be)
+{
+    return be->impl;
+}
+
+/* Input k as floats, whether or not the executor converted it (kernel.packs). */
+static inline const float *operand(const call *c, int k)
+{
+    if (c->in[k]) return c->in[k];
+    return c->weight[k] ? c->be->param_data(c->be, c->weight[k]) : NULL;
+}
+
+/* The share of n items, in multiples of `grain`, that falls to part t of `parts`. */
+typedef struct span {
+    int64_t first, end;
+} span;
+
+static inline span span_of(int64_t n, int64_t grain, int parts, int t)
+{
+    const int64_t units = (n + grain - 1) / grain;
+    const int64_t first = units * t / parts * grain, end = units * (t + 1) / parts * grain;
+    return (span){first, end < n ? end : n};
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* All fast kernels for one instruction set and their table, TABLE. The including file defines V and the few operations
+ * that GCC's vectors lack. */
+#include "cpu/vec.inc.c"
+#include "cpu/gemm.inc.c"
+#include "cpu/fast_math.inc.c"
+#include "cpu/fast_linear.inc.c"
+#include "cpu/fast_conv.inc.c"
+#include "cpu/fast_norm.inc.c"
+#include "cpu/fast_attention.inc.c"
+#include "cpu/fast_move.inc.c"
+#include "cpu/fast_train.inc.c"
+
+#define ROW(name, ...) [OP_##name] = {.run = fast_##name, __VA_ARGS__}
+#define PACKED(name) ROW(name, .scratch = name##_scratch, .prepare = name##_prepare, .packs = true)
+
+const fast_table TABLE = {
+    .isa = ISA,
+    .kernels = {
+        ROW(add, .in_place = true), ROW(sub, .in_place = true), ROW(mul, .in_place = true),
+        ROW(scale, .in_place = true), ROW(silu, .in_place = true), ROW(silu_grad, .in_place = true),
+        ROW(gelu, .in_place = true), ROW(gelu_grad, .in_place = true), ROW(exp, .in_place = true),
+        ROW(abs, .in_place = true), ROW(sign, .in_place = true), ROW(clamp, .in_place = true),
+        ROW(clamp_grad, .in_place = true), ROW(geglu), ROW(geglu_grad),
+        PACKED(linear), PACKED(linear_dx), ROW(linear_dw, .scratch = linear_dw_scratch),
+        PACKED(conv2d), PACKED(conv2d_dx), ROW(conv2d_dw, .scratch = conv2d_dw_scratch),
+        ROW(group_norm, .scratch = group_norm_scratch), ROW(group_norm_grad, .scratch = group_norm_grad_scratch),
+        ROW(layer_norm), ROW(layer_norm_grad, .scratch = layer_norm_grad_scratch),
+        ROW(attention, .scratch = attention_scratch), ROW(attention_grad, .scratch = attention_grad_scratch),
+        ROW(concat), ROW(slice), ROW(slice_grad), ROW(permute), ROW(resize_nearest), ROW(resize_nearest_grad),
+        ROW(avg_pool), ROW(avg_pool_grad), ROW(sum_to, .scratch = sum_to_scratch), ROW(broadcast_to),
+    },
+    .adamw = fast_adamw, .lerp = fast_lerp, .accumulate = fast_accumulate, .sum_squares = fast_sum_squares,
+};

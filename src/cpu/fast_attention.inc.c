@@ -1,0 +1,287 @@
+/* Fused attention: tiles of queries against blocks of keys with a running maximum and sum; the score matrix is never
+ * stored. The gradient computes the probabilities again from the log-sum-exp. Products are gemm.inc.c's tiles.
+ * q [b,lq,c], k v [b/r,lk,c], c = heads * width. */
+
+enum {
+    QUERIES = 8 * TILE_ROWS,     /* of a tile */
+    KEYS = 4 * TILE_COLS * (V == 16 ? 1 : 2),   /* of a block: 128; 64 without AVX */
+};
+
+typedef struct attention_job {
+    int64_t b, r, lq, lk, c, width, heads;
+    int64_t wide;                /* width in whole panels */
+    int64_t long_lk;             /* lk in whole panels */
+    float scale;
+    const int32_t *lens;
+} attention_job;
+
+static int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static attention_job attention_sizes(const node *n)
+{
+    const shape q = n->in[0]->shape, k = n->in[1]->shape;
+    attention_job j = {.b = q.dim[0], .r = q.dim[0] / k.dim[0], .lq = q.dim[1], .lk = k.dim[1], .c = q.dim[2],
+                       .width = q.dim[2] / n->attr.heads, .heads = n->attr.heads, .scale = n->attr.alpha};
+    j.wide = round_up(j.width, TILE_COLS);
+    j.long_lk = round_up(j.lk, TILE_COLS);
+    return j;
+}
+
+static int64_t attention_limit(const attention_job *j, int64_t b)
+{
+    if (!j->lens) return j->lk;
+    return j->lens[b] < 0 ? 0 : j->lens[b] < j->lk ? j->lens[b] : j->lk;
+}
+
+/* rows x [n, width] (c apart) as the B of products: transposed = [n/COLS][width][COLS], else [width/COLS][n][COLS]. */
+static void attention_pack(const attention_job *j, float *dst, const float *x, int64_t n, bool transposed)
+{
+    const int64_t columns = transposed ? n : j->width, depth = transposed ? j->width : n;
+    const b_steps step = transposed ? (b_steps){0, 1, j->c} : (b_steps){0, j->c, 1};
+    for (int64_t i = 0; i < columns; i += TILE_COLS, dst += TILE_COLS * depth)
+        pack_panel(dst, x, step, i, columns, 1, depth);
+}
+
+/* c[rows, columns] (+)= a[rows, depth] B; a's and c's buffers hold whole tiles of rows, b's panels are b_depth deep. */
+static void attention_product(float *c, int64_t ldc, const float *a, int64_t lda, int64_t rows, const float *b,
+                              int64_t b_depth, int64_t depth, int64_t columns, bool first)
+{
+    static const float none[TILE_COLS];
+    for (int64_t jc = 0; jc < columns; jc += TILE_COLS, b += b_depth * TILE_COLS)
+        for (int64_t i = 0; i < rows; i += TILE_ROWS) {
+            row_ptr row[TILE_ROWS];
+            for (int t = 0; t < TILE_ROWS; t++) row[t] = a + (i + t) * lda;
+            vf acc[TILE_ROWS][TILE_VECS];
+            tile_clear(acc);
+            tile_run(acc, 1, depth, row, 0, 0, b, 0);
+            tile_store(acc, c + i * ldc + jc, ldc, TILE_ROWS, TILE_COLS, first, none);
+        }
+}
+
+/* c[rows, columns] += a^T B, a [depth, rows]. */
+static void attention_product_columns(float *c, int64_t ldc, const float *a, int64_t lda, int64_t rows, const float *b,
+                                      int64_t b_depth, int64_t depth, int64_t columns)
+{
+    for (int64_t jc = 0; jc < columns; jc += TILE_COLS, b += b_depth * TILE_COLS)
+        for (int64_t i = 0; i < rows; i += TILE_ROWS) {
+            vf acc[TILE_ROWS][TILE_VECS];
+            tile_clear(acc);
+            tile_run_columns(acc, depth, a + i, lda, b);
+            tile_store(acc, c + i * ldc + jc, ldc, rows - i, TILE_COLS, false, NULL);
+        }
+}
+
+/* `count` query rows (c apart) times the scale into whole tiles [QUERIES][wide]; the rest is zero. */
+static void attention_queries(const attention_job *j, float *dst, const float *q, int64_t count, float scale)
+{
+    memset(dst, 0, (size_t)(QUERIES * j->wide) * sizeof *dst);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t k = 0; k < j->width; k++) dst[i * j->wide + k] = q[i * j->c + k] * scale;
+}
+
+/* Per thread: scaled queries and results [QUERIES][wide], scores [QUERIES][KEYS], top and total [QUERIES]. */
+static size_t attention_thread_floats(const attention_job *j)
+{
+    return (size_t)(QUERIES * (2 * j->wide + KEYS + 2));
+}
+
+/* For all heads of all key rows: K transposed and V in panels; then the threads' parts. */
+static size_t attention_scratch(const backend *be, const node *n)
+{
+    const attention_job j = attention_sizes(n);
+    const int64_t heads = j.b / j.r * j.heads;
+    return ((size_t)(heads * (j.long_lk * j.width + j.lk * j.wide)) +
+            (size_t)be->threads * attention_thread_floats(&j)) * sizeof(float);
+}
+
+/* Scores of one block to probabilities against the running maximum; results and totals so far are scaled to match. */
+static void attention_softmax(const attention_job *j, float *s, float *o, float *top, float *total, int64_t rows,
+                              int64_t count)
+{
+    for (int64_t i = 0; i < rows; i++, s += KEYS, o += j->wide) {
+        for (int64_t k = count; k < round_up(count, V); k++) s[k] = -INFINITY;
+        vf high = splat(top[i]);
+        for (int64_t k = 0; k < count; k += V) high = vmax(high, load(s + k));
+        const float peak = vtop(high), shrink = expf(top[i] - peak);
+        vf sum = splat(0);
+        for (int64_t k = 0; k < count; k += V) {
+            const vf p = vexp(load(s + k) - peak);
+            store(s + k, p);
+            sum += p;
+        }
+        total[i] = total[i] * shrink + vsum(sum);
+        top[i] = peak;
+        for (int64_t k = 0; k < j->wide && shrink != 1; k += V) store(o + k, load(o + k) * shrink);
+    }
+}
+
+/* One tile of queries of one head. kt, v: that head's panels. */
+static void attention_tile(const attention_job *j, const call *c, int64_t b, int64_t h, int64_t first, const float *kt,
+                           const float *v, float *buffer)
+{
+    const int64_t rows = j->lq - first < QUERIES ? j->lq - first : QUERIES, limit = attention_limit(j, b);
+    const int64_t at = (b * j->lq + first) * j->c + h * j->width;
+    float *q = buffer, *o = q + QUERIES * j->wide, *s = o + QUERIES * j->wide, *top = s + QUERIES * KEYS;
+    float *total = top + QUERIES, *out = (float *)c->out + at;
+    attention_queries(j, q, (const float *)c->in[0] + at, rows, j->scale);
+    memset(o, 0, (size_t)(QUERIES * j->wide) * sizeof *o);
+    for (int64_t i = 0; i < QUERIES; i++) {
+        top[i] = -INFINITY;
+        total[i] = 0;
+    }
+    for (int64_t k = 0; k < limit; k += KEYS) {
+        const int64_t count = limit - k < KEYS ? limit - k : KEYS;
+        attention_product(s, KEYS, q, j->wide, rows, kt + k * j->width, j->width, j->width, count, true);
+        attention_softmax(j, s, o, top, total, rows, count);
+        attention_product(o, j->wide, s, KEYS, rows, v + k * TILE_COLS, j->lk, count, j->width, false);
+    }
+    float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + h) * j->lq + first : NULL;
+    for (int64_t i = 0; i < rows; i++) {
+        const float inverse = limit ? 1 / total[i] : 0;
+        for (int64_t k = 0; k < j->width; k++) out[i * j->c + k] = o[i * j->wide + k] * inverse;
+        if (lse) lse[i] = limit ? top[i] + logf(total[i]) : -INFINITY;
+    }
+}
+
+static void fast_attention(const call *c)
+{
+    attention_job job = attention_sizes(c->n), *j = &job;
+    j->lens = c->in[3];
+    const int64_t heads = j->b / j->r * j->heads, tiles = (j->lq + QUERIES - 1) / QUERIES;
+    const int64_t kt_size = j->long_lk * j->width, v_size = j->lk * j->wide;
+    float *kt = c->scratch, *v = kt + heads * kt_size, *buffers = v + heads * v_size;
+    const int threads = threads_for(c->be, j->b * j->lq * j->lk * j->heads);
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < heads; i++) {
+            const int64_t at = i / j->heads * j->lk * j->c + i % j->heads * j->width;
+            attention_pack(j, kt + i * kt_size, (const float *)c->in[1] + at, j->lk, true);
+            attention_pack(j, v + i * v_size, (const float *)c->in[2] + at, j->lk, false);
+        }
+        float *buffer = buffers + (size_t)omp_get_thread_num() * attention_thread_floats(j);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < j->b * j->heads * tiles; i++) {
+            const int64_t b = i / (j->heads * tiles), h = i / tiles % j->heads, head = b / j->r * j->heads + h;
+            attention_tile(j, c, b, h, i % tiles * QUERIES, kt + head * kt_size, v + head * v_size, buffer);
+        }
+    }
+}
+
+/* ---- gradient: one task per head of one key row; its r query rows in order, so sums are the same at every run ---- */
+
+typedef struct grad_buffers {
+    float *kt, *vt;              /* [lk/COLS][width][COLS]: K and V transposed */
+    float *k;                    /* [width/COLS][lk][COLS] */
+    float *dk, *dv;              /* [lk][wide] */
+    float *q, *g, *dq;           /* [QUERIES][wide]: scaled queries, gradient at the result */
+    float *qp, *gp;              /* [width/COLS][QUERIES][COLS]: the same as B of products */
+    float *p, *ds;               /* [QUERIES][KEYS] */
+    float *drift, *lse;          /* [QUERIES] */
+} grad_buffers;
+
+static size_t grad_layout(const attention_job *j, float *at, grad_buffers *u)
+{
+    const int64_t tile = QUERIES * j->wide, tall = (j->lk + TILE_ROWS) * j->wide;
+    float **const part[] = {&u->kt, &u->vt, &u->k, &u->dk, &u->dv, &u->q, &u->g, &u->dq, &u->qp, &u->gp,
+                            &u->p, &u->ds, &u->drift, &u->lse};
+    const int64_t size[] = {j->long_lk * j->width, j->long_lk * j->width, j->lk * j->wide, tall, tall, tile, tile, tile,
+                            tile, tile, QUERIES * KEYS + 16, QUERIES * KEYS + 16, QUERIES, QUERIES};
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+        *part[i] = at ? at + used : NULL;
+        used += (size_t)round_up(size[i], 16);
+    }
+    return used;
+}
+
+static size_t attention_grad_scratch(const backend *be, const node *n)
+{
+    const attention_job j = attention_sizes(n);
+    grad_buffers u;
+    return (size_t)be->threads * grad_layout(&j, NULL, &u) * sizeof(float);
+}
+
+/* Probabilities from scores, in p; and ds = p (dp - drift) from dp, in ds. */
+static void grad_scores(const grad_buffers *u, int64_t rows, int64_t count)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        float *p = u->p + i * KEYS, *ds = u->ds + i * KEYS;
+        for (int64_t k = 0; k < count; k += V) {
+            const vf e = vexp(load(p + k) - u->lse[i]);
+            store(p + k, e);
+            store(ds + k, e * (load(ds + k) - u->drift[i]));
+        }
+    }
+}
+
+static void grad_tile_load(const attention_job *j, const call *c, const grad_buffers *u, int64_t b, int64_t h,
+                           int64_t first, int64_t rows)
+{
+    const int64_t at = (b * j->lq + first) * j->c + h * j->width;
+    const float *o = (const float *)c->in[3] + at, *lse = (const float *)c->in[4] + (b * j->heads + h) * j->lq + first;
+    const attention_job local = {.c = j->wide, .width = j->width};
+    attention_queries(j, u->q, (const float *)c->in[0] + at, rows, j->scale);
+    attention_queries(j, u->g, (const float *)c->in[5] + at, rows, 1);
+    attention_pack(&local, u->qp, u->q, QUERIES, false);
+    attention_pack(&local, u->gp, u->g, QUERIES, false);
+    memset(u->dq, 0, (size_t)(QUERIES * j->wide) * sizeof(float));
+    for (int64_t i = 0; i < rows; i++) {
+        float sum = 0;
+        for (int64_t k = 0; k < j->width; k++) sum += u->g[i * j->wide + k] * o[i * j->c + k];
+        u->drift[i] = sum;
+        u->lse[i] = lse[i];
+    }
+}
+
+static void grad_tile(const attention_job *j, const call *c, const grad_buffers *u, int64_t b, int64_t h, int64_t first)
+{
+    const int64_t rows = j->lq - first < QUERIES ? j->lq - first : QUERIES, limit = attention_limit(j, b);
+    grad_tile_load(j, c, u, b, h, first, rows);
+    for (int64_t k = 0; k < limit; k += KEYS) {
+        const int64_t count = limit - k < KEYS ? limit - k : KEYS;
+        attention_product(u->p, KEYS, u->q, j->wide, rows, u->kt + k * j->width, j->width, j->width, count, true);
+        attention_product(u->ds, KEYS, u->g, j->wide, rows, u->vt + k * j->width, j->width, j->width, count, true);
+        grad_scores(u, rows, count);
+        attention_product(u->dq, j->wide, u->ds, KEYS, rows, u->k + k * TILE_COLS, j->lk, count, j->width, false);
+        attention_product_columns(u->dv + k * j->wide, j->wide, u->p, KEYS, count, u->gp, QUERIES, rows, j->width);
+        attention_product_columns(u->dk + k * j->wide, j->wide, u->ds, KEYS, count, u->qp, QUERIES, rows, j->width);
+    }
+    float *dq = (float *)c->out + (b * j->lq + first) * j->c + h * j->width;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = 0; k < j->width; k++) dq[i * j->c + k] = u->dq[i * j->wide + k] * j->scale;
+}
+
+static void grad_head(const attention_job *j, const call *c, const grad_buffers *u, int64_t row, int64_t h)
+{
+    const int64_t at = row * j->lk * j->c + h * j->width;
+    attention_pack(j, u->kt, (const float *)c->in[1] + at, j->lk, true);
+    attention_pack(j, u->vt, (const float *)c->in[2] + at, j->lk, true);
+    attention_pack(j, u->k, (const float *)c->in[1] + at, j->lk, false);
+    memset(u->dk, 0, (size_t)(j->lk * j->wide) * sizeof(float));
+    memset(u->dv, 0, (size_t)(j->lk * j->wide) * sizeof(float));
+    for (int64_t b = row * j->r; b < (row + 1) * j->r; b++)
+        for (int64_t first = 0; first < j->lq; first += QUERIES) grad_tile(j, c, u, b, h, first);
+    for (int64_t i = 0; i < j->lk; i++)
+        for (int64_t k = 0; k < j->width; k++) {
+            if (c->part[0]) ((float *)c->part[0])[at + i * j->c + k] = u->dk[i * j->wide + k];
+            if (c->part[1]) ((float *)c->part[1])[at + i * j->c + k] = u->dv[i * j->wide + k];
+        }
+}
+
+static void fast_attention_grad(const call *c)
+{
+    attention_job job = attention_sizes(c->n), *j = &job;
+    j->lens = c->in[6];
+    const int threads = threads_for(c->be, j->b * j->lq * j->lk * j->heads);
+#pragma omp parallel num_threads(threads)
+    {
+        grad_buffers u;
+        grad_layout(j, (float *)c->scratch + (size_t)omp_get_thread_num() * grad_layout(j, NULL, &u), &u);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < j->b / j->r * j->heads; i++) grad_head(j, c, &u, i / j->heads, i % j->heads);
+    }
+}

@@ -1,0 +1,12 @@
+/* The fast kernels for AVX-512 (F, BW, VL, DQ): vectors of 16 floats. */
+#include <immintrin.h>
+
+#define V 16
+#define TABLE fast_avx512
+#define ISA "avx512"
+#define VMAX(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define VMIN(a, b) ((vf)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#define CHOOSE(mask, yes, no) \
+    ((vf)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)(mask)), (__m512)(no), (__m512)(yes)))
+#define TILE_ROWS 8
+#include "cpu/fast.inc.c"

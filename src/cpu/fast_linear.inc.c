@@ -1,0 +1,233 @@
+/* Linear layers: x [rows,I], w [O,I] -> [rows,O], and their gradients, on gemm.inc.c. Packed weights are kept per
+ * parameter; a weight that is no parameter (tests, computed weights) is packed into scratch at every run. */
+
+/* What a pack holds; part of its key. */
+enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_WINOGRAD, PACK_WINOGRAD_BACKWARD };
+
+/* One panel of a forward weight w [O, depth, taps] of any float type: dst [taps][depth][TILE_COLS]. */
+static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64_t n, int64_t taps, int64_t depth)
+{
+    enum { CHUNK = 128 };
+    const int64_t width = n - j < TILE_COLS ? n - j : TILE_COLS, row = taps * depth;
+    float t[TILE_COLS][CHUNK] = {{0}};
+    for (int64_t q0 = 0; q0 < row; q0 += CHUNK) {
+        const int64_t count = row - q0 < CHUNK ? row - q0 : CHUNK;
+        for (int64_t c = 0; c < width; c++)
+            to_f32(t[c], (const char *)w + (size_t)((j + c) * row + q0) * dtype_size(type), type, count);
+        for (int64_t q = 0; q < count; q++) {
+            const int64_t tap = (q0 + q) % taps, k = (q0 + q) / taps;
+            float *to = dst + (tap * depth + k) * TILE_COLS;
+            for (int c = 0; c < TILE_COLS; c++) to[c] = t[c][q];
+        }
+    }
+}
+
+/* A weight [O, I, taps] packed for the forward pass (columns O, depth I) or the backward one (columns I, depth O). */
+static void pack_weight(const backend *be, float *dst, const void *w, dtype type, int64_t no, int64_t ni, int64_t taps,
+                        bool backward)
+{
+    if (backward) {
+        pack_panels(be, dst, w, (b_steps){1, ni * taps, taps}, ni, taps, no);
+        return;
+    }
+    const int64_t panels = (no + TILE_COLS - 1) / TILE_COLS;
+#pragma omp parallel for schedule(static) num_threads(threads_for(be, no * ni * taps))
+    for (int64_t j = 0; j < panels; j++)
+        pack_outputs(dst + j * TILE_COLS * taps * ni, w, type, j * TILE_COLS, no, taps, ni);
+}
+
+static size_t weight_floats(const node *w, bool backward)
+{
+    const shape s = w->shape;
+    const int64_t taps = s.rank == 4 ? s.dim[2] * s.dim[3] : 1;
+    return backward ? panels_size(s.dim[1], taps, s.dim[0]) : panels_size(s.dim[0], taps, s.dim[1]);
+}
+
+/* Input 1 packed: the kept copy of a parameter, made again when it changed, or one in scratch. */
+static const float *packed_weight(const call *c, bool backward, float *scratch)
+{
+    const node *w = c->n->in[1];
+    const param *p = c->weight[1];
+    const int64_t no = w->shape.dim[0], ni = w->shape.dim[1], taps = w->shape.rank == 4 ? w->shape.dim[2] * w->shape.dim[3] : 1;
+    if (!p) {
+        pack_weight(c->be, scratch, c->in[1], DT_F32, no, ni, taps, backward);
+        return scratch;
+    }
+    bool stale;
+    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, backward ? PACK_BACKWARD : PACK_FORWARD,
+                             weight_floats(w, backward) * sizeof(float), &stale);
+    check(e, "%s: its packed copy was not reserved", p->name);
+    if (stale && !backward) pack_weight(c->be, e->data, p->data, p->type, no, ni, taps, false);
+    if (stale && backward) pack_weight(c->be, e->data, c->be->param_data(c->be, p), DT_F32, no, ni, taps, true);
+    return e->data;
+}
+
+/* Memory is taken when the plan is made, so that a run can't fail. */
+static int reserve_weight(backend *be, const node *n, bool backward, m2m_error *err)
+{
+    const node *w = n->in[1];
+    while (w->op == OP_reshape) w = w->in[0];
+    if (w->op != OP_PARAM) return 0;
+    const size_t bytes = weight_floats(n->in[1], backward) * sizeof(float);
+    if (pack_reserve(&cpu_of(be)->packs, w->param, backward ? PACK_BACKWARD : PACK_FORWARD, bytes)) return 0;
+    return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", w->param->name, bytes);
+}
+
+static size_t unpacked_bytes(const node *n, bool backward)
+{
+    const node *w = n->in[1];
+    while (w->op == OP_reshape) w = w->in[0];
+    return w->op == OP_PARAM ? 0 : weight_floats(n->in[1], backward) * sizeof(float);
+}
+
+typedef struct matrix {
+    const float *data;
+    int64_t step;
+} matrix;
+
+static void matrix_rows(const void *ctx, int64_t tap, int64_t first, int64_t count, row_ptr *row)
+{
+    const matrix *m = ctx;
+    (void)tap;
+    for (int64_t i = 0; i < count; i++) row[i] = m->data + (first + i) * m->step;
+}
+
+static size_t linear_scratch(const backend *be, const node *n)
+{
+    (void)be;
+    return unpacked_bytes(n, false);
+}
+
+static int linear_prepare(backend *be, const node *n, void **state, m2m_error *err)
+{
+    (void)state;
+    return reserve_weight(be, n, false, err);
+}
+
+static void fast_linear(const call *c)
+{
+    const int64_t ni = shape_last(c->n->in[0]->shape), no = shape_last(c->n->shape);
+    const matrix x = {operand(c, 0), ni};
+    const product p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni,
+                       .b = packed_weight(c, false, c->scratch), .bias = operand(c, 2), .c = c->out, .ldc = no,
+                       .rows = matrix_rows, .ctx = &x};
+    product_run(c->be, &p);
+}
+
+static size_t linear_dx_scratch(const backend *be, const node *n)
+{
+    (void)be;
+    return unpacked_bytes(n, true);
+}
+
+static int linear_dx_prepare(backend *be, const node *n, void **state, m2m_error *err)
+{
+    (void)state;
+    return reserve_weight(be, n, true, err);
+}
+
+static void fast_linear_dx(const call *c)
+{
+    const int64_t no = shape_last(c->n->in[0]->shape), ni = shape_last(c->n->shape);
+    const matrix g = {operand(c, 0), no};
+    const product p = {.m = shape_rows(c->n->shape), .n = ni, .taps = 1, .depth = no,
+                       .b = packed_weight(c, true, c->scratch), .c = c->out, .ldc = ni, .rows = matrix_rows, .ctx = &g};
+    product_run(c->be, &p);
+}
+
+/* ---- gradients of weights: C_t [O,I] = sum over pixels p of g[p,O] x_t[p,I] ---- */
+
+typedef struct outer_job {
+    int64_t pixels, no, ni, taps;
+    const float *g;
+    /* Pointers to x's pixels first .. first+count-1 as seen through one tap. */
+    void (*rows)(const void *ctx, int64_t tap, int64_t first, int64_t count, row_ptr *row);
+    const void *ctx;
+    float *c;               /* [taps][O][I] */
+    float *scratch;         /* threads x OUTER_FLOATS */
+} outer_job;
+
+enum {
+    OUTER_PIXELS = 256,
+    OUTER_ROWS = 32 * TILE_ROWS,
+    OUTER_FLOATS = OUTER_PIXELS * (OUTER_ROWS + TILE_COLS),
+};
+
+/* g's pixels k, outputs o .. o+count-1, as [count/TILE_ROWS][pixels][TILE_ROWS], zero-padded. */
+static void outer_pack_g(const outer_job *p, span k, int64_t o, int64_t count, float *a)
+{
+    for (int64_t i = 0; i < count; i += TILE_ROWS)
+        for (int64_t at = k.first; at < k.end; at++, a += TILE_ROWS) {
+            const float *from = p->g + at * p->no + o + i;
+            const int64_t left = count - i < TILE_ROWS ? count - i : TILE_ROWS;
+            for (int64_t r = 0; r < TILE_ROWS; r++) a[r] = r < left ? from[r] : 0;
+        }
+}
+
+/* x's pixels k through a tap, inputs i .. i+TILE_COLS-1, as [pixels][TILE_COLS], zero-padded. */
+static void outer_pack_x(const outer_job *p, span k, int64_t tap, int64_t i, float *b)
+{
+    row_ptr row[OUTER_PIXELS];
+    const int64_t count = k.end - k.first, width = p->ni - i < TILE_COLS ? p->ni - i : TILE_COLS;
+    p->rows(p->ctx, tap, k.first, count, row);
+    for (int64_t at = 0; at < count; at++, b += TILE_COLS) {
+        if (width == TILE_COLS) {
+            store(b, load(row[at] + i));
+            store(b + V, load(row[at] + i + V));
+        } else {
+            for (int64_t j = 0; j < TILE_COLS; j++) b[j] = j < width ? row[at][i + j] : 0;
+        }
+    }
+}
+
+/* The panels of columns (tap, input) in cols, for outputs o .. o+count-1 and pixels k. */
+static void outer_block(const outer_job *p, span k, int64_t o, int64_t count, span cols, float *a, float *b)
+{
+    static const float none[TILE_COLS];
+    const int64_t panels = (p->ni + TILE_COLS - 1) / TILE_COLS, depth = k.end - k.first;
+    outer_pack_g(p, k, o, count, a);
+    for (int64_t j = cols.first; j < cols.end; j++) {
+        const int64_t tap = j / panels, i = j % panels * TILE_COLS;
+        outer_pack_x(p, k, tap, i, b);
+        for (int64_t r = 0; r < count; r += TILE_ROWS) {
+            vf acc[TILE_ROWS][TILE_VECS];
+            tile_clear(acc);
+            tile_run_columns(acc, depth, a + r * depth, TILE_ROWS, b);
+            const int64_t width = p->ni - i < TILE_COLS ? p->ni - i : TILE_COLS;
+            const int64_t rows = count - r < TILE_ROWS ? count - r : TILE_ROWS;
+            tile_store(acc, p->c + (tap * p->no + o + r) * p->ni + i, p->ni, rows, width, k.first == 0, none);
+        }
+    }
+}
+
+static void outer_run(const backend *be, const outer_job *p)
+{
+    const int64_t panels = (p->ni + TILE_COLS - 1) / TILE_COLS * p->taps;
+    const int threads = (double)p->pixels * (double)p->no * (double)(p->ni * p->taps) < 65536 ? 1 : be->threads;
+#pragma omp parallel num_threads(threads)
+    {
+        const int t = omp_get_thread_num();
+        const span cols = span_of(panels, 1, omp_get_num_threads(), t);
+        float *a = p->scratch + (size_t)t * OUTER_FLOATS, *b = a + OUTER_PIXELS * OUTER_ROWS;
+        for (int64_t k = 0; k < p->pixels; k += OUTER_PIXELS)
+            for (int64_t o = 0; o < p->no; o += OUTER_ROWS)
+                outer_block(p, (span){k, k + OUTER_PIXELS < p->pixels ? k + OUTER_PIXELS : p->pixels}, o,
+                            p->no - o < OUTER_ROWS ? p->no - o : OUTER_ROWS, cols, a, b);
+    }
+}
+
+static size_t linear_dw_scratch(const backend *be, const node *n)
+{
+    (void)n;
+    return (size_t)be->threads * OUTER_FLOATS * sizeof(float);
+}
+
+static void fast_linear_dw(const call *c)
+{
+    const shape g = c->n->in[0]->shape;
+    const int64_t no = shape_last(g), ni = shape_last(c->n->in[1]->shape);
+    const matrix x = {c->in[1], ni};
+    const outer_job p = {.pixels = shape_rows(g), .no = no, .ni = ni, .taps = 1, .g = c->in[0], .rows = matrix_rows,
+                     .ctx = &x, .c = c->out, .scratch = c->scratch};
+    outer_run(c->be, &p);
+}

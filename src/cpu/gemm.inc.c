@@ -1,0 +1,197 @@
+/* The matrix product under linear layers, convolutions and attention: C [m,n] = bias + sum over taps t and depth k of
+ * A_t[i,k] * B[t,k,j].
+ *
+ * A is read where it lies, through one pointer per (tap, row): a convolution's taps are pixels of the image (an implicit
+ * im2col), a padding pixel is a row of zeros. B is packed in panels of TILE_COLS columns: [n/TILE_COLS][taps][depth]
+ * [TILE_COLS], zero-padded. A tile of TILE_ROWS x TILE_COLS of C stays in registers over one block of taps and depth;
+ * a panel's block (about 16 KB) stays in L1 over BLOCK_ROWS rows. */
+
+enum {
+    TILE_VECS = 2,
+    TILE_COLS = TILE_VECS * V,
+    BLOCK_DEPTH = 256,                /* taps * depth of one block, about */
+    BLOCK_ROWS = 16 * TILE_ROWS,
+    MAX_TAPS = 64,                    /* of one block */
+};
+
+typedef const float *row_ptr;
+
+typedef struct product {
+    int64_t m, n, taps, depth;
+    const float *b;                   /* packed */
+    const float *bias;                /* [n] or NULL */
+    float *c;
+    int64_t ldc;
+    /* Pointers to A's rows first .. first+count-1 of one tap. */
+    void (*rows)(const void *ctx, int64_t tap, int64_t first, int64_t count, row_ptr *row);
+    const void *ctx;
+} product;
+
+/* acc += A B over taps x depth. row[t * row_step + i]: row i of tap t. b: one panel, taps b_step apart. */
+static inline __attribute__((always_inline)) void tile_run(vf acc[TILE_ROWS][TILE_VECS], int64_t taps, int64_t depth,
+                                                           const row_ptr *row, int64_t row_step, int64_t k0,
+                                                           const float *b, int64_t b_step)
+{
+    for (int64_t t = 0; t < taps; t++, row += row_step, b += b_step) {
+        const float *a[TILE_ROWS];
+        const float *bk = b;
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_ROWS; i++) a[i] = row[i] + k0;
+        for (int64_t k = 0; k < depth; k++, bk += TILE_COLS) {
+            const vf b0 = load(bk), b1 = load(bk + V);
+#pragma GCC unroll 8
+            for (int i = 0; i < TILE_ROWS; i++) {
+                acc[i][0] += a[i][k] * b0;
+                acc[i][1] += a[i][k] * b1;
+            }
+        }
+    }
+}
+
+/* The same with A by columns, a_step apart: A[i,k] = a[k * a_step + i]. */
+static inline __attribute__((always_inline)) void tile_run_columns(vf acc[TILE_ROWS][TILE_VECS], int64_t depth,
+                                                                   const float *a, int64_t a_step, const float *b)
+{
+    for (int64_t k = 0; k < depth; k++, a += a_step, b += TILE_COLS) {
+        const vf b0 = load(b), b1 = load(b + V);
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_ROWS; i++) {
+            acc[i][0] += a[i] * b0;
+            acc[i][1] += a[i] * b1;
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void tile_clear(vf acc[TILE_ROWS][TILE_VECS])
+{
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; i++) acc[i][0] = acc[i][1] = splat(0);
+}
+
+/* c += acc (or c = bias + acc when first) for the part of the tile in `rows` (those left, maybe more than the tile's) and
+ * `cols`. bias: TILE_COLS floats. */
+static inline __attribute__((always_inline)) void tile_store(vf acc[TILE_ROWS][TILE_VECS], float *c, int64_t ldc,
+                                                             int64_t rows, int64_t cols, bool first, const float *bias)
+{
+    if (first) {
+        const vf b0 = load(bias), b1 = load(bias + V);
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_ROWS; i++) {
+            acc[i][0] += b0;
+            acc[i][1] += b1;
+        }
+    }
+    if (rows >= TILE_ROWS && cols == TILE_COLS) {
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_ROWS; i++, c += ldc) {
+            store(c, first ? acc[i][0] : load(c) + acc[i][0]);
+            store(c + V, first ? acc[i][1] : load(c + V) + acc[i][1]);
+        }
+        return;
+    }
+    float t[TILE_ROWS][TILE_COLS];
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; i++) {
+        store(t[i], acc[i][0]);
+        store(t[i] + V, acc[i][1]);
+    }
+    for (int64_t i = 0; i < rows && i < TILE_ROWS; i++)
+        for (int64_t j = 0; j < cols; j++) c[i * ldc + j] = first ? t[i][j] : c[i * ldc + j] + t[i][j];
+}
+
+/* Rows of A for one block of rows, padded to whole tiles by repeating the last: row[t * stride + i]. */
+static int64_t block_rows(const product *p, int64_t tap, int64_t taps, span r, row_ptr *row)
+{
+    const int64_t count = r.end - r.first, stride = (count + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    for (int64_t t = 0; t < taps; t++) {
+        p->rows(p->ctx, tap + t, r.first, count, row + t * stride);
+        for (int64_t i = count; i < stride; i++) row[t * stride + i] = row[t * stride + count - 1];
+    }
+    return stride;
+}
+
+/* One block of taps [tap, tap+taps) and depth k, on rows r and the panels in cols. */
+static void product_block(const product *p, int64_t tap, int64_t taps, span k, span r, span cols)
+{
+    row_ptr row[MAX_TAPS * BLOCK_ROWS];
+    const int64_t stride = block_rows(p, tap, taps, r, row);
+    const bool first = tap == 0 && k.first == 0;
+    for (int64_t j = cols.first; j < cols.end; j += TILE_COLS) {
+        const float *b = p->b + (j * p->taps + tap * TILE_COLS) * p->depth + k.first * TILE_COLS;
+        const int64_t width = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
+        float bias[TILE_COLS] = {0};
+        for (int64_t i = 0; p->bias && i < width; i++) bias[i] = p->bias[j + i];
+        for (int64_t i = r.first; i < r.end; i += TILE_ROWS) {
+            vf acc[TILE_ROWS][TILE_VECS];
+            tile_clear(acc);
+            tile_run(acc, taps, k.end - k.first, row + (i - r.first), stride, k.first, b, p->depth * TILE_COLS);
+            tile_store(acc, p->c + i * p->ldc + j, p->ldc, r.end - i, width, first, bias);
+        }
+    }
+}
+
+/* Rows r and panels cols of C, block by block. */
+static void product_part(const product *p, span r, span cols)
+{
+    int64_t taps = BLOCK_DEPTH / p->depth, pieces = (p->depth + BLOCK_DEPTH - 1) / BLOCK_DEPTH;
+    if (taps < 1) taps = 1;
+    if (taps > MAX_TAPS) taps = MAX_TAPS;
+    for (int64_t i = r.first; i < r.end; i += BLOCK_ROWS) {
+        const span block = {i, i + BLOCK_ROWS < r.end ? i + BLOCK_ROWS : r.end};
+        for (int64_t t = 0; t < p->taps; t += taps)
+            for (int64_t k = 0; k < pieces; k++)
+                product_block(p, t, p->taps - t < taps ? p->taps - t : taps,
+                              span_of(p->depth, 8, (int)pieces, (int)k), block, cols);
+    }
+}
+
+/* All of C, on all threads: each takes a share of the rows, or of the columns when rows are few. */
+static void product_run(const backend *be, const product *p)
+{
+    const int threads = (double)p->m * (double)p->n * (double)(p->taps * p->depth) < 65536 ? 1 : be->threads;
+    const bool by_rows = p->m >= (int64_t)threads * BLOCK_ROWS || p->n < (int64_t)threads * TILE_COLS;
+#pragma omp parallel num_threads(threads)
+    {
+        const int parts = omp_get_num_threads(), t = omp_get_thread_num();
+        const span all_rows = {0, p->m}, all_cols = {0, p->n};
+        if (by_rows) product_part(p, span_of(p->m, TILE_ROWS, parts, t), all_cols);
+        else product_part(p, all_rows, span_of(p->n, TILE_COLS, parts, t));
+    }
+}
+
+/* Floats of a packed B. */
+static size_t panels_size(int64_t n, int64_t taps, int64_t depth)
+{
+    return (size_t)((n + TILE_COLS - 1) / TILE_COLS * TILE_COLS * taps * depth);
+}
+
+/* Where element (tap, k, j) of B lies in the source: s[tap * tap_step + k * k_step + j * col_step]. */
+typedef struct b_steps {
+    int64_t tap, k, col;
+} b_steps;
+
+static void pack_panel(float *dst, const float *s, b_steps step, int64_t j, int64_t n, int64_t taps, int64_t depth)
+{
+    const int64_t width = n - j < TILE_COLS ? n - j : TILE_COLS;
+    s += j * step.col;
+    for (int64_t t = 0; t < taps; t++)
+        for (int64_t k = 0; k < depth; k++, dst += TILE_COLS) {
+            const float *from = s + t * step.tap + k * step.k;
+            if (step.col == 1 && width == TILE_COLS) {
+                store(dst, load(from));
+                store(dst + V, load(from + V));
+                continue;
+            }
+            for (int64_t i = 0; i < width; i++) dst[i] = from[i * step.col];
+            for (int64_t i = width; i < TILE_COLS; i++) dst[i] = 0;
+        }
+}
+
+static void pack_panels(const backend *be, float *dst, const float *s, b_steps step, int64_t n, int64_t taps,
+                        int64_t depth)
+{
+    const int64_t panels = (n + TILE_COLS - 1) / TILE_COLS;
+#pragma omp parallel for schedule(static) num_threads(threads_for(be, n * taps * depth))
+    for (int64_t j = 0; j < panels; j++)
+        pack_panel(dst + j * TILE_COLS * taps * depth, s, step, j * TILE_COLS, n, taps, depth);
+}
