@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include "base/error.h"
 #include "base/file.h"
 
 #include <math.h>
@@ -7,145 +8,206 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Depth is checked on the text, so that no parser ever recurses on what a stranger wrote. */
-static int depth_fits(const char *text, size_t size, const char *name, m2m_error *err)
+/* ---- Whole texts ---- */
+
+static int by_key(const void *a, const void *b)
 {
-    int depth = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (quoted) {
-            if (c == '\\') i++;
-            else if (c == '"') quoted = false;
-        } else if (c == '"') {
-            quoted = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > JSON_DEPTH)
-                return fail(err, M2M_EFORMAT, "%s: JSON is nested deeper than %d", name, JSON_DEPTH);
-        } else if (c == '}' || c == ']') {
-            depth--;
-        }
+    return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
+}
+
+static int check_keys(const cJSON *object, m2m_error *err)
+{
+    size_t n = (size_t)cJSON_GetArraySize(object), i = 0;
+    if (n < 2) return 0;
+    const cJSON **members = malloc(n * sizeof *members);
+    if (!members) return fail(err, M2M_ENOMEM, "no memory for the %zu keys of an object", n);
+    for (const cJSON *m = object->child; m; m = m->next) members[i++] = m;
+    qsort(members, n, sizeof *members, by_key);
+    int rc = 0;
+    for (i = 1; !rc && i < n; i++) {
+        if (strcmp(members[i - 1]->string, members[i]->string) == 0)
+            rc = fail(err, M2M_EFORMAT, "JSON: the key \"%.200s\" occurs twice in one object", members[i]->string);
     }
-    return 0;
+    free(members);
+    return rc;
 }
 
-static int by_key(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
-
-static int keys_differ(const cJSON *o, const char *name, m2m_error *err)
+/* Depth is at most JSON_DEPTH. */
+static int check_all_keys(const cJSON *value, m2m_error *err)
 {
-    int n = cJSON_GetArraySize(o), i = 0, status = 0;
-    if (cJSON_IsObject(o) && n > 1) {
-        const char **keys = malloc((size_t)n * sizeof *keys);
-        if (!keys) return fail(err, M2M_ENOMEM, "%s: no memory for %d keys", name, n);
-        const cJSON *c;
-        cJSON_ArrayForEach(c, o) keys[i++] = c->string;
-        qsort(keys, (size_t)n, sizeof *keys, by_key);
-        for (i = 1; i < n && !status; i++)
-            if (!strcmp(keys[i - 1], keys[i]))
-                status = fail(err, M2M_EFORMAT, "%s: key \"%.80s\" occurs twice", name, keys[i]);
-        free(keys);
+    int rc = cJSON_IsObject(value) ? check_keys(value, err) : 0;
+    for (const cJSON *m = value->child; !rc && m; m = m->next) {
+        if (m->child) rc = check_all_keys(m, err);
     }
-    const cJSON *c;
-    cJSON_ArrayForEach(c, o) if (!status && (cJSON_IsObject(c) || cJSON_IsArray(c))) status = keys_differ(c, name, err);
-    return status;
+    return rc;
 }
 
-cJSON *json_parse(const char *text, size_t size, const char *name, m2m_error *err)
+int json_parse(cJSON **out, const char *text, size_t len, m2m_error *err)
 {
-    if (depth_fits(text, size, name, err)) return NULL;
-    const char *end = NULL;
-    cJSON *o = cJSON_ParseWithLengthOpts(text, size, &end, 0);
-    if (!o) {
-        fail(err, M2M_EFORMAT, "%s: not JSON at byte %zu", name, end ? (size_t)(end - text) : (size_t)0);
-        return NULL;
+    int rc = json_check(text, len, err);
+    if (rc) return rc;
+    cJSON *root = cJSON_ParseWithLength(text, len);
+    if (!root) return fail(err, M2M_ENOMEM, "no memory to parse %zu bytes of JSON", len);
+    rc = check_all_keys(root, err);
+    if (rc)
+        cJSON_Delete(root);
+    else
+        *out = root;
+    return rc;
+}
+
+int json_load(cJSON **out, const char *path, m2m_error *err)
+{
+    char *text;
+    size_t len;
+    int rc = file_read_all(path, JSON_FILE, &text, &len, err);
+    if (rc) return rc;
+    rc = json_parse(out, text, len, err);
+    free(text);
+    return rc ? fail_prefix(err, rc, "%s", path) : 0;
+}
+
+int json_save(const cJSON *root, const char *path, m2m_error *err)
+{
+    char *text = cJSON_Print(root);
+    if (!text) return fail(err, M2M_ENOMEM, "%s: no memory to write it", path);
+    size_t n = strlen(text);
+    text[n] = '\n';                                    /* in place of the zero, which nobody needs here */
+    int rc = file_write_all(path, text, n + 1, err);
+    cJSON_free(text);
+    return rc;
+}
+
+/* ---- Members ---- */
+
+const char *json_found(const cJSON *value, char *buf, size_t size)
+{
+    if (!value)
+        snprintf(buf, size, "absent");
+    else if (cJSON_IsString(value))
+        snprintf(buf, size, "the text \"%.60s\"", value->valuestring);
+    else if (cJSON_IsNumber(value))
+        snprintf(buf, size, "%.17g", value->valuedouble);
+    else if (cJSON_IsBool(value))
+        snprintf(buf, size, "%s", cJSON_IsTrue(value) ? "true" : "false");
+    else
+        snprintf(buf, size, "%s", cJSON_IsNull(value) ? "null" : cJSON_IsArray(value) ? "an array" : "an object");
+    return buf;
+}
+
+static int mismatch(const cJSON *object, const char *key, m2m_error *err, const char *wanted)
+{
+    char found[96];
+    json_found(cJSON_GetObjectItemCaseSensitive(object, key), found, sizeof found);
+    return fail(err, M2M_EFORMAT, "\"%s\" is %s, wanted %s", key, found, wanted);
+}
+
+const cJSON *json_member(const cJSON *object, const char *key)
+{
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNull(m) ? NULL : m;
+}
+
+bool json_is_int(const cJSON *value, int64_t min, int64_t max, int64_t *out)
+{
+    if (!cJSON_IsNumber(value)) return false;
+    double d = value->valuedouble;
+    if (!(d >= -0x1p53 && d <= 0x1p53) || d != floor(d)) return false;
+    int64_t i = (int64_t)d;
+    if (i < min || i > max) return false;
+    *out = i;
+    return true;
+}
+
+static bool is_real(const cJSON *value, double min, double max, double *out)
+{
+    if (!cJSON_IsNumber(value) || !(value->valuedouble >= min && value->valuedouble <= max)) return false;
+    *out = value->valuedouble;
+    return true;
+}
+
+int json_int(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, m2m_error *err)
+{
+    char wanted[80];
+    if (json_is_int(json_member(object, key), min, max, out)) return 0;
+    snprintf(wanted, sizeof wanted, "an integer in %lld..%lld", (long long)min, (long long)max);
+    return mismatch(object, key, err, wanted);
+}
+
+int json_real(const cJSON *object, const char *key, double min, double max, double *out, m2m_error *err)
+{
+    char wanted[80];
+    if (is_real(json_member(object, key), min, max, out)) return 0;
+    snprintf(wanted, sizeof wanted, "a number in %g..%g", min, max);
+    return mismatch(object, key, err, wanted);
+}
+
+int json_bool(const cJSON *object, const char *key, bool *out, m2m_error *err)
+{
+    const cJSON *m = json_member(object, key);
+    if (!cJSON_IsBool(m)) return mismatch(object, key, err, "true or false");
+    *out = cJSON_IsTrue(m);
+    return 0;
+}
+
+int json_text(const cJSON *object, const char *key, const char **out, m2m_error *err)
+{
+    const cJSON *m = json_member(object, key);
+    if (!cJSON_IsString(m)) return mismatch(object, key, err, "a text");
+    *out = m->valuestring;
+    return 0;
+}
+
+int json_ints(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, int room, int *n, m2m_error *err)
+{
+    char wanted[120];
+    const cJSON *m = json_member(object, key);
+    int count = cJSON_IsArray(m) ? cJSON_GetArraySize(m) : -1, i = 0;
+    bool good = count >= 0 && count <= room;
+    int64_t ignored;
+    for (const cJSON *e = good ? m->child : NULL; e; e = e->next) good = good && json_is_int(e, min, max, &ignored);
+    if (!good) {
+        snprintf(wanted, sizeof wanted, "at most %d integers in %lld..%lld", room, (long long)min, (long long)max);
+        return mismatch(object, key, err, wanted);
     }
-    for (; end < text + size && *end; end++)
-        if (!strchr(" \t\r\n", *end)) break;
-    if (end < text + size && *end) fail(err, M2M_EFORMAT, "%s: more text after the JSON value, at byte %zu", name, (size_t)(end - text));
-    else if (!keys_differ(o, name, err)) return o;
-    cJSON_Delete(o);
-    return NULL;
-}
-
-cJSON *json_load(const char *path, size_t limit, m2m_error *err)
-{
-    uint8_t *data;
-    size_t size;
-    if (file_read_all(path, limit, &data, &size, err)) return NULL;
-    cJSON *o = json_parse((const char *)data, size, path, err);
-    free(data);
-    return o;
-}
-
-const cJSON *json_get(const cJSON *o, const char *key)
-{
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
-    return v && !cJSON_IsNull(v) ? v : NULL;
-}
-
-static int missing(const char *name, const char *key, bool required, m2m_error *err)
-{
-    return required ? fail(err, M2M_EFORMAT, "%s: key \"%s\" is missing", name, key) : 0;
-}
-
-static const char *kind_of(const cJSON *v)
-{
-    return cJSON_IsString(v) ? "a string" : cJSON_IsNumber(v) ? "a number" : cJSON_IsBool(v) ? "a boolean"
-           : cJSON_IsArray(v) ? "an array" : cJSON_IsObject(v) ? "an object" : "null";
-}
-
-static int wrong_kind(const char *name, const char *key, const cJSON *v, const char *wanted, m2m_error *err)
-{
-    return fail(err, M2M_EFORMAT, "%s: \"%s\" is %s, wanted %s", name, key, kind_of(v), wanted);
-}
-
-int json_real(const cJSON *o, const char *name, const char *key, bool required, double min, double max, double *out,
-              m2m_error *err)
-{
-    const cJSON *v = json_get(o, key);
-    if (!v) return missing(name, key, required, err);
-    if (!cJSON_IsNumber(v)) return wrong_kind(name, key, v, "a number", err);
-    if (!(v->valuedouble >= min && v->valuedouble <= max))
-        return fail(err, M2M_EFORMAT, "%s: \"%s\" is %g, wanted %g..%g", name, key, v->valuedouble, min, max);
-    *out = v->valuedouble;
+    for (const cJSON *e = m->child; e; e = e->next) json_is_int(e, min, max, &out[i++]);
+    *n = count;
     return 0;
 }
 
-int json_int(const cJSON *o, const char *name, const char *key, bool required, int64_t min, int64_t max, int64_t *out,
-             m2m_error *err)
+int json_reals(const cJSON *object, const char *key, double min, double max, double *out, int room, int *n, m2m_error *err)
 {
-    double real = 0;
-    const cJSON *v = json_get(o, key);
-    if (!v) return missing(name, key, required, err);
-    int status = json_real(o, name, key, required, (double)min, (double)max, &real, err);
-    if (status) return status;
-    if (real != floor(real)) return fail(err, M2M_EFORMAT, "%s: \"%s\" is %g, wanted an integer", name, key, real);
-    *out = (int64_t)real;
+    char wanted[120];
+    const cJSON *m = json_member(object, key);
+    int count = cJSON_IsArray(m) ? cJSON_GetArraySize(m) : -1, i = 0;
+    bool good = count >= 0 && count <= room;
+    double ignored;
+    for (const cJSON *e = good ? m->child : NULL; e; e = e->next) good = good && is_real(e, min, max, &ignored);
+    if (!good) {
+        snprintf(wanted, sizeof wanted, "at most %d numbers in %g..%g", room, min, max);
+        return mismatch(object, key, err, wanted);
+    }
+    for (const cJSON *e = m->child; e; e = e->next) is_real(e, min, max, &out[i++]);
+    *n = count;
     return 0;
 }
 
-int json_bool(const cJSON *o, const char *name, const char *key, bool required, bool *out, m2m_error *err)
+int json_or_int(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, m2m_error *err)
 {
-    const cJSON *v = json_get(o, key);
-    if (!v) return missing(name, key, required, err);
-    if (!cJSON_IsBool(v)) return wrong_kind(name, key, v, "true or false", err);
-    *out = cJSON_IsTrue(v);
-    return 0;
+    return json_member(object, key) ? json_int(object, key, min, max, out, err) : 0;
 }
 
-int json_text(const cJSON *o, const char *name, const char *key, bool required, const char **out, m2m_error *err)
+int json_or_real(const cJSON *object, const char *key, double min, double max, double *out, m2m_error *err)
 {
-    const cJSON *v = json_get(o, key);
-    if (!v) return missing(name, key, required, err);
-    if (!cJSON_IsString(v)) return wrong_kind(name, key, v, "a string", err);
-    *out = v->valuestring;
-    return 0;
+    return json_member(object, key) ? json_real(object, key, min, max, out, err) : 0;
 }
 
-char *json_quote(const char *text)
+int json_or_bool(const cJSON *object, const char *key, bool *out, m2m_error *err)
 {
-    cJSON *v = cJSON_CreateStringReference(text);
-    char *quoted = v ? cJSON_PrintUnformatted(v) : NULL;
-    cJSON_Delete(v);
-    return quoted;
+    return json_member(object, key) ? json_bool(object, key, out, err) : 0;
+}
+
+int json_or_text(const cJSON *object, const char *key, const char **out, m2m_error *err)
+{
+    return json_member(object, key) ? json_text(object, key, out, err) : 0;
 }
