@@ -142,7 +142,7 @@ static int predict(rollout *r, const float *sample, int k, m2m_error *err)
     return 0;
 }
 
-static bool finite(const float *x, size_t n)
+static bool all_finite(const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(x[i])) return false;
@@ -161,7 +161,7 @@ int rollout_make(rollout *r, const float *noise, float *latent, float *trajector
         int status = predict(r, latent, k, err);
         if (status) return status;
         sampler_step(r->sampler, k, r->predicted, latent, (int64_t)n);
-        if (!finite(latent, n))
+        if (!all_finite(latent, n))
             return fail(err, M2M_EFORMAT, "step %d of %d made values that are not finite: the weights overflow",
                         k + 1, r->o.steps);
         if (trajectory) memcpy(trajectory + (size_t)(k + 1) * n, latent, n * sizeof *latent);
