@@ -76,6 +76,20 @@ void clean_timesteps(const unet_config *u, const train_shape *s, const float *no
         clean[i] = u->clean_timestep == CLEAN_TIMESTEP_SAME ? noisy[i] : (float)u->clean_timestep;
 }
 
+int train_graph_write_lens(const train_graph *t, exec *x, m2m_error *err)
+{
+    const cross *c = &t->c;
+    int32_t *lens = malloc((size_t)(c->sets * c->images * c->draws) * sizeof *lens);
+    if (!lens) return fail(err, M2M_ENOMEM, "no memory for the lengths of %d sets", c->sets);
+    int status = 0;
+    for (int i = 0; i < c->sizes && !status; i++) {
+        cross_train_lens(c, c->size[i], lens);
+        status = exec_write_i32(x, c->lens[i], lens, err);
+    }
+    free(lens);
+    return status;
+}
+
 /* ---- sampling ---- */
 
 int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, int height, int width, m2m_error *err)

@@ -3,6 +3,7 @@
 #ifndef MODELS_M2M_H
 #define MODELS_M2M_H
 
+#include "graph/exec.h"
 #include "models/unet.h"
 
 /* S sets of N images, M noise draws per set and step (spec 7). */
@@ -30,6 +31,9 @@ typedef struct train_graph {
 int train_graph_build(train_graph *t, const unet_config *u, paramset *params, const train_shape *s, bool with_loss,
                       bool gradients, m2m_error *err);
 void train_graph_free(train_graph *t);
+
+/* Fills every lens input of t (the causal mask of the set) on x, a plan of t. */
+int train_graph_write_lens(const train_graph *t, exec *x, m2m_error *err);
 
 /* Clean timesteps [S*N] for noisy ones [S*M*N]: the integer of the configuration, or those of the noisy twins. */
 void clean_timesteps(const unet_config *u, const train_shape *s, const float *noisy, float *clean);

@@ -1,0 +1,209 @@
+/* m2m_forward: one component of a model directory on tensors from a file, with or without gradients. */
+#include "m2m_train.h"
+
+#include "base/file.h"
+#include "diffusion/schedule.h"
+#include "lib/device.h"
+#include "lib/job.h"
+#include "lib/setjob.h"
+#include "models/component.h"
+#include "models/vae_graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct request {
+    const char *dir;
+    const safetensors *in;
+    backend *be;
+    bool backward;
+    results *out;
+} request;
+
+/* ---- unet ---- */
+
+static int size_is(const request *q, const char *name, int64_t found, int64_t wanted, const char *what, m2m_error *err)
+{
+    if (found == wanted) return 0;
+    return fail(err, M2M_ESHAPE, "%s: tensor %s has %lld %s, wanted %lld", safetensors_path(q->in), name,
+                (long long)found, what, (long long)wanted);
+}
+
+/* [B] from a timestep of rank 0, [1] or [B]. */
+static float *timesteps_for(const request *q, int64_t batch, m2m_error *err)
+{
+    const tensor *t;
+    if (safetensors_need(q->in, "timestep", NULL, &t, err)) return NULL;
+    int64_t n = shape_count(t->shape);
+    if (n != 1 && n != batch) {
+        size_is(q, "timestep", n, batch, "elements", err);
+        return NULL;
+    }
+    float *all = malloc((size_t)batch * sizeof *all);
+    if (!all) return fail(err, M2M_ENOMEM, "no memory for %lld timesteps", (long long)batch), NULL;
+    to_f32(all, t->data, t->type, n);
+    for (int64_t i = n; i < batch; i++) all[i] = all[0];
+    return all;
+}
+
+static int run_unet_graph(const request *q, text_graph *t, const paramset *params, const float *const data[4],
+                          m2m_error *err)
+{
+    node *wanted[2] = {t->prediction, t->loss};
+    exec *x = job_exec(t->g, q->be, wanted, t->loss ? 2 : 1, params, t->grads, err);
+    if (!x) return M2M_EUNSUPPORTED;
+    int status = exec_write(x, t->sample, data[0], err);
+    if (!status) status = exec_write(x, t->timestep, data[1], err);
+    if (!status) status = exec_write(x, t->tokens, data[2], err);
+    if (!status && t->loss) status = exec_write(x, t->target, data[3], err);
+    if (!status) status = exec_run(x, err);
+    if (!status) {
+        results_add_output(q->out, x, "", "sample", t->prediction, t->prediction->shape);
+        if (t->loss) results_add_output(q->out, x, "", "loss", t->loss, (shape){0});
+        if (t->grads) results_add_grads(q->out, x, params, t->grads);
+    }
+    exec_free(x);
+    return status;
+}
+
+static int run_unet(const request *q, m2m_error *err)
+{
+    unet_model m;
+    shape s, k, e;
+    float *data[4] = {NULL};
+    text_graph t = {0};
+    int status = unet_model_open(&m, q->dir, true, err);
+    if (status) return status;
+    bool ok = (data[0] = job_floats(q->in, "sample", 4, &s, err)) &&
+              (data[2] = job_floats(q->in, "encoder_hidden_states", 3, &k, err)) &&
+              (!q->backward || (data[3] = job_floats(q->in, "noise", 4, &e, err))) &&
+              (data[1] = timesteps_for(q, s.dim[0], err));
+    if (!ok) status = M2M_ESHAPE;
+    if (!status) status = size_is(q, "sample", s.dim[1], m.config.in_channels, "channels", err);
+    if (!status) status = size_is(q, "encoder_hidden_states", k.dim[0], s.dim[0], "rows", err);
+    if (!status) status = size_is(q, "encoder_hidden_states", k.dim[2], m.config.cross_dim, "channels", err);
+    if (!status && q->backward && !shape_equal(e, s)) status = size_is(q, "noise", shape_count(e), shape_count(s), "elements", err);
+    if (!status)
+        status = text_graph_build(&t, &m.config, m.params, (int)s.dim[0], (int)s.dim[2], (int)s.dim[3], (int)k.dim[1],
+                                  q->backward, err);
+    if (!status) status = run_unet_graph(q, &t, m.params, (const float *const *)data, err);
+    text_graph_free(&t);
+    for (int i = 0; i < 4; i++) free(data[i]);
+    unet_model_close(&m);
+    return status;
+}
+
+/* ---- vae ---- */
+
+static int run_vae_graph(const request *q, vae_graph *t, const char *output, const paramset *params, const float *x_in,
+                         const float *noise, m2m_error *err)
+{
+    node *wanted[4] = {t->out, t->loss, t->l1, t->kl};
+    exec *x = job_exec(t->g, q->be, wanted, t->loss ? 4 : 1, params, t->grads, err);
+    if (!x) return M2M_EUNSUPPORTED;
+    int status = exec_write(x, t->in, x_in, err);
+    if (!status && noise) status = exec_write(x, t->noise, noise, err);
+    if (!status) status = exec_run(x, err);
+    if (!status) {
+        results_add_output(q->out, x, "", output, t->out, t->out->shape);
+        if (t->loss) results_add_output(q->out, x, "", "loss", t->loss, (shape){0});
+        if (t->loss) results_add_output(q->out, x, "", "l1", t->l1, (shape){0});
+        if (t->loss) results_add_output(q->out, x, "", "kl", t->kl, (shape){0});
+        if (t->grads) results_add_grads(q->out, x, params, t->grads);
+    }
+    exec_free(x);
+    return status;
+}
+
+/* part: VAE_ENCODE or VAE_DECODE; with gradients the whole autoencoder under its training loss. */
+static int run_vae(const request *q, vae_part part, bool whole, m2m_error *err)
+{
+    vae_model m;
+    shape s, e;
+    float *sample = NULL, *noise = NULL;
+    vae_graph t = {0};
+    int status = vae_model_open(&m, q->dir, true, err);
+    if (status) return status;
+    if (!(sample = job_floats(q->in, "sample", 4, &s, err))) status = M2M_ESHAPE;
+    if (!status && whole && !(noise = job_floats(q->in, "noise", 4, &e, err))) status = M2M_ESHAPE;
+    int channels = part == VAE_ENCODE ? m.config.in_channels : m.config.latent_channels;
+    if (!status) status = size_is(q, "sample", s.dim[1], channels, "channels", err);
+    int batch = (int)s.dim[0], height = (int)s.dim[2], width = (int)s.dim[3], f = vae_factor(&m.config);
+    if (!status && whole)
+        status = size_is(q, "noise", shape_count(e),
+                         (int64_t)batch * m.config.latent_channels * (height / f) * (width / f), "elements", err);
+    if (!status && whole)
+        status = vae_train_build(&t, &m.config, m.params, batch, height, width, &(vae_loss){.kl = 1e-6f}, q->backward, err);
+    else if (!status)
+        status = vae_graph_build(&t, &m.config, m.params, part, batch, height, width, err);
+    const char *output = part == VAE_ENCODE && !whole ? "moments" : "sample";
+    if (!status) status = run_vae_graph(q, &t, output, m.params, sample, noise, err);
+    vae_graph_free(&t);
+    free(sample);
+    free(noise);
+    vae_model_close(&m);
+    return status;
+}
+
+static int run_vae_encoder(const request *q, m2m_error *err) { return run_vae(q, VAE_ENCODE, false, err); }
+static int run_vae_decoder(const request *q, m2m_error *err) { return run_vae(q, VAE_DECODE, false, err); }
+static int run_vae_whole(const request *q, m2m_error *err) { return run_vae(q, VAE_ENCODE, true, err); }
+
+/* ---- m2m ---- */
+
+static int run_m2m(const request *q, m2m_error *err)
+{
+    set_job j;
+    int status = set_job_open(&j, q->dir, q->in, q->be, 0, q->backward, err);
+    if (!status) status = set_job_run(&j, 0, err);
+    if (!status) {
+        const train_graph *t = &j.graph;
+        shape s = SHAPE(t->shape.sets, t->shape.images, j.unet.config.in_channels, t->shape.height, t->shape.width);
+        results_add_output(q->out, j.x, "", "sample", t->prediction, s);
+        if (t->loss) results_add_output(q->out, j.x, "", "loss", t->loss, (shape){0});
+        if (t->grads) results_add_grads(q->out, j.x, j.unet.params, t->grads);
+    }
+    set_job_close(&j);
+    return status;
+}
+
+/* ---- the call ---- */
+
+static const struct component {
+    const char *name;
+    int (*run)(const request *q, m2m_error *err);
+    bool can_backward;
+} components[] = {
+    {"unet", run_unet, true},         {"vae_encoder", run_vae_encoder, false}, {"vae_decoder", run_vae_decoder, false},
+    {"vae", run_vae_whole, true},     {"m2m", run_m2m, true},
+};
+
+static const struct component *find_component(const char *name, m2m_error *err)
+{
+    for (size_t i = 0; i < sizeof components / sizeof *components; i++)
+        if (!strcmp(components[i].name, name)) return &components[i];
+    fail(err, M2M_EINVAL, "component: %s, wanted unet, vae_encoder, vae_decoder, vae or m2m", name);
+    return NULL;
+}
+
+int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward,
+                const char *device, int threads, m2m_error *err)
+{
+    const struct component *c = find_component(component, err);
+    if (!c) return M2M_EINVAL;
+    if (backward && !c->can_backward)
+        return fail(err, M2M_EINVAL, "component %s has no backward pass; wanted unet, vae or m2m", component);
+    if (!dir_exists(dir)) return fail(err, M2M_EIO, "%s: is not a directory, wanted a model's", dir);
+    safetensors *tensors;
+    int status = safetensors_open(&tensors, in, err);
+    if (status) return status;
+    results r = {0};
+    request q = {.dir = dir, .in = tensors, .backward = backward != 0, .out = &r};
+    q.be = device_open(device, threads, false, NULL, err);
+    status = q.be ? c->run(&q, err) : M2M_EDEVICE;
+    if (!status) status = results_save(&r, out, err);
+    results_free(&r);
+    if (q.be) q.be->close(q.be);
+    safetensors_close(&tensors);
+    return status;
+}

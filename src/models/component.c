@@ -1,0 +1,188 @@
+#include "models/component.h"
+
+#include "base/file.h"
+#include "models/config.h"
+#include "models/m2m.h"
+#include "models/vae_graph.h"
+#include "tensor/safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *component_dir(const char *dir, const char *name)
+{
+    char *inner = path_join(dir, name);
+    if (!inner || dir_exists(inner)) return inner;
+    free(inner);
+    return strdup(dir);
+}
+
+/* ---- declaring ---- */
+
+int unet_declare(const unet_config *u, paramset *params, m2m_error *err)
+{
+    int side = 1 << (u->blocks - 1), status;
+    if (u->variant == SET_NONE) {
+        text_graph t;
+        status = text_graph_build(&t, u, params, 1, side, side, 1, false, err);
+        text_graph_free(&t);
+        return status;
+    }
+    step_graph t;
+    status = step_graph_build(&t, u, params, side, side, 1, &(int){1}, err);
+    step_graph_free(&t);
+    return status;
+}
+
+int vae_declare(const vae_config *v, paramset *params, m2m_error *err)
+{
+    vae_graph t;
+    int side = vae_factor(v);
+    int status = vae_graph_build(&t, v, params, VAE_ENCODE, 1, side, side, err);
+    vae_graph_free(&t);
+    if (status) return status;
+    status = vae_graph_build(&t, v, params, VAE_DECODE, 1, 1, 1, err);
+    vae_graph_free(&t);
+    return status;
+}
+
+/* ---- filling ---- */
+
+/* AutoencoderKL's attention had other names before diffusers 0.18; both are read. */
+static const char *const old_names[][2] = {
+    {".attentions.0.query.", ".attentions.0.to_q."},
+    {".attentions.0.key.", ".attentions.0.to_k."},
+    {".attentions.0.value.", ".attentions.0.to_v."},
+    {".attentions.0.proj_attn.", ".attentions.0.to_out.0."},
+};
+
+static param *param_named(const paramset *params, const char *name)
+{
+    param *p = paramset_find(params, name);
+    for (size_t i = 0; !p && i < sizeof old_names / sizeof *old_names; i++) {
+        const char *at = strstr(name, old_names[i][0]);
+        char now[600];
+        if (!at) continue;
+        int n = snprintf(now, sizeof now, "%.*s%s%s", (int)(at - name), name, old_names[i][1], at + strlen(old_names[i][0]));
+        if (n > 0 && (size_t)n < sizeof now) p = paramset_find(params, now);
+    }
+    return p;
+}
+
+/* Equal, or equal but for dimensions of 1 at the end: a linear layer that was stored as a 1x1 convolution. */
+static bool shape_fits(shape wanted, shape found)
+{
+    while (found.rank > wanted.rank && found.dim[found.rank - 1] == 1) found.rank--;
+    return shape_equal(wanted, found);
+}
+
+static int fill_one(paramset *params, const char *dir, const char *name, const tensor *t, m2m_error *err)
+{
+    char found[80], wanted[80];
+    param *p = param_named(params, name);
+    if (!p) return fail(err, M2M_ESHAPE, "%s: tensor %s is not part of this model", dir, name);
+    if (!shape_fits(p->shape, t->shape))
+        return fail(err, M2M_ESHAPE, "%s: tensor %s has shape %s, wanted %s", dir, name,
+                    shape_text(t->shape, found, sizeof found), shape_text(p->shape, wanted, sizeof wanted));
+    if (t->type != DT_F32 && t->type != DT_F16 && t->type != DT_BF16)
+        return fail(err, M2M_EUNSUPPORTED, "%s: tensor %s is %s, wanted F32, F16 or BF16", dir, name, dtype_name(t->type));
+    if (p->data) return fail(err, M2M_ESHAPE, "%s: tensor %s is there under two names", dir, p->name);
+    p->data = t->data;
+    p->type = t->type;
+    p->version++;
+    return 0;
+}
+
+static int fill(paramset *params, const weights *w, const char *dir, m2m_error *err)
+{
+    int status = 0;
+    for (int i = 0; i < weights_count(w) && !status; i++)
+        status = fill_one(params, dir, weights_name(w, i), weights_at(w, i), err);
+    for (int i = 0; i < paramset_count(params) && !status; i++)
+        if (!paramset_at(params, i)->data) {
+            char wanted[80];
+            status = fail(err, M2M_ESHAPE, "%s: tensor %s %s is missing", dir, paramset_at(params, i)->name,
+                          shape_text(paramset_at(params, i)->shape, wanted, sizeof wanted));
+        }
+    return status;
+}
+
+/* ---- opening ---- */
+
+static int open_parts(char **dir, paramset **params, const char *from, const char *name, char **config, m2m_error *err)
+{
+    *dir = component_dir(from, name);
+    *params = paramset_new();
+    *config = *dir ? path_join(*dir, "config.json") : NULL;
+    if (*dir && *params && *config) return 0;
+    return fail(err, M2M_ENOMEM, "%s: no memory to open it", from);
+}
+
+static int read_weights(paramset *params, weights **w, const char *dir, m2m_error *err)
+{
+    int status = weights_open(w, dir, err);
+    return status ? status : fill(params, *w, dir, err);
+}
+
+int unet_model_open(unet_model *m, const char *dir, bool read, m2m_error *err)
+{
+    char *config = NULL;
+    *m = (unet_model){0};
+    int status = open_parts(&m->dir, &m->params, dir, "unet", &config, err);
+    if (!status) status = unet_config_load(&m->config, config, err);
+    if (!status) status = unet_declare(&m->config, m->params, err);
+    if (!status && read) status = read_weights(m->params, &m->weights, m->dir, err);
+    free(config);
+    if (status) unet_model_close(m);
+    return status;
+}
+
+void unet_model_close(unet_model *m)
+{
+    paramset_free(m->params);
+    weights_close(&m->weights);
+    free(m->dir);
+    *m = (unet_model){0};
+}
+
+int vae_model_open(vae_model *m, const char *dir, bool read, m2m_error *err)
+{
+    char *config = NULL;
+    *m = (vae_model){0};
+    int status = open_parts(&m->dir, &m->params, dir, "vae", &config, err);
+    if (!status) status = vae_config_load(&m->config, config, err);
+    if (!status) status = vae_declare(&m->config, m->params, err);
+    if (!status && read) status = read_weights(m->params, &m->weights, m->dir, err);
+    free(config);
+    if (status) vae_model_close(m);
+    return status;
+}
+
+void vae_model_close(vae_model *m)
+{
+    paramset_free(m->params);
+    weights_close(&m->weights);
+    free(m->dir);
+    *m = (vae_model){0};
+}
+
+int params_save(const paramset *params, const char *dir, dtype stored, m2m_error *err)
+{
+    int n = paramset_count(params), status;
+    char *path = path_join(dir, "diffusion_pytorch_model.safetensors");
+    safetensors_item *items = calloc((size_t)n + 1, sizeof *items);
+    if (!path || !items) {
+        status = fail(err, M2M_ENOMEM, "%s: no memory to save %d tensors", dir, n);
+    } else {
+        for (int i = 0; i < n; i++) {
+            const param *p = paramset_at(params, i);
+            items[i] = (safetensors_item){.name = p->name, .t = {.type = p->type, .shape = p->shape, .data = p->data},
+                                          .stored = stored};
+        }
+        status = safetensors_save(path, items, n, &(m2m_text){"format", "pt"}, 1, err);
+    }
+    free(path);
+    free(items);
+    return status;
+}
