@@ -4,6 +4,8 @@
 #include "cpu/gemm.inc.c"
 #include "cpu/fast_math.inc.c"
 #include "cpu/fast_linear.inc.c"
+#include "cpu/conv_view.inc.c"
+#include "cpu/winograd.inc.c"
 #include "cpu/fast_conv.inc.c"
 #include "cpu/fast_norm.inc.c"
 #include "cpu/fast_attention.inc.c"

@@ -1,55 +1,55 @@
-/* Convolutions as implicit matrix products (gemm.inc.c), and the choice between them and Winograd's (winograd.inc.c).
+/* Convolutions as implicit matrix products (gemm.inc.c) or by Winograd's way (winograd.inc.c).
  * x [B,H,W,I], w [O,I,kh,kw], y [B,H',W',O]. */
 
-typedef struct conv_view {
-    int64_t h, w, channels;       /* the image that is read */
-    int64_t oh, ow;               /* the pixels that are written */
-    int64_t kw;
-    int64_t stride, top, left;
-    bool backward;                /* read g to make dx: the taps run the other way */
-    const float *data, *zeros;    /* zeros: `channels` of them, for pixels outside */
-} conv_view;
-
-/* The row of `size` that output row o reads through tap k, or -1. */
-static inline int64_t conv_source(const conv_view *v, int64_t o, int64_t k, int64_t pad, int64_t size)
-{
-    if (!v->backward) {
-        const int64_t i = o * v->stride - pad + k;
-        return i >= 0 && i < size ? i : -1;
-    }
-    const int64_t i = o + pad - k;
-    return i >= 0 && i % v->stride == 0 && i / v->stride < size ? i / v->stride : -1;
-}
-
-static void conv_rows(const void *ctx, int64_t tap, int64_t first, int64_t count, row_ptr *row)
-{
-    const conv_view *v = ctx;
-    const int64_t ky = tap / v->kw, kx = tap % v->kw;
-    int64_t ox = first % v->ow, oy = first / v->ow % v->oh, b = first / (v->ow * v->oh);
-    int64_t iy = conv_source(v, oy, ky, v->top, v->h);
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t ix = iy < 0 ? -1 : conv_source(v, ox, kx, v->left, v->w);
-        row[i] = ix < 0 ? v->zeros : v->data + ((b * v->h + iy) * v->w + ix) * v->channels;
-        if (++ox < v->ow) continue;
-        ox = 0;
-        if (++oy == v->oh) {
-            oy = 0;
-            b++;
-        }
-        iy = conv_source(v, oy, ky, v->top, v->h);
-    }
-}
-
-/* Zeros, then (unless w is a parameter) the packed weight. */
 static size_t zeros_bytes(int64_t channels)
 {
     return (size_t)(channels + 15) / 16 * 64;
 }
 
+/* Scratch: zeros, then (unless w is a parameter) the packed weight, then Winograd's. x is what is read, y what is
+ * written: for the gradient, those are g and dx. */
+static size_t conv_scratch(const backend *be, const node *n, bool backward)
+{
+    const shape x = n->in[0]->shape, w = n->in[1]->shape, y = n->shape;
+    const size_t plain = zeros_bytes(x.dim[3]) + unpacked_bytes(n, backward);
+    return plain + (wino_fits(w, x, y, n->attr.stride) ? wino_bytes(be, x, y) : 0);
+}
+
+static void conv_run(const call *c, bool backward)
+{
+    const attr *a = &c->n->attr;
+    const shape x = c->n->in[0]->shape, w = c->n->in[1]->shape, y = c->n->shape;
+    const size_t zeros = zeros_bytes(x.dim[3]), packed = unpacked_bytes(c->n, backward);
+    char *scratch = c->scratch;
+    memset(scratch, 0, zeros);
+    conv_view v = {x.dim[1], x.dim[2], x.dim[3], y.dim[1], y.dim[2], w.dim[3], a->stride, a->pad[0], a->pad[2],
+                   backward, operand(c, 0), c->scratch};
+    const float *b = packed_weight(c, backward, (float *)(scratch + zeros));
+    const float *bias = backward ? NULL : operand(c, 2);
+    if (!cpu_of(c->be)->exact && wino_fits(w, x, y, a->stride)) {
+        wino_job j = wino_sizes(x, y);
+        j.v = v;
+        if (backward) {   /* the same sum, read as a forward one with the taps turned round */
+            j.v.top = 2 - v.top;
+            j.v.left = 2 - v.left;
+        }
+        j.flip = backward;
+        j.panels = b;
+        j.bias = bias;
+        j.y = c->out;
+        j.input = (float *)(scratch + zeros + packed);
+        j.own = j.input + WINO * j.block * j.depth;
+        wino_run(c->be, &j);
+        return;
+    }
+    const product p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3], .b = b,
+                       .bias = bias, .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v};
+    product_run(c->be, &p);
+}
+
 static size_t conv2d_scratch(const backend *be, const node *n)
 {
-    (void)be;
-    return zeros_bytes(n->in[0]->shape.dim[3]) + unpacked_bytes(n, false);
+    return conv_scratch(be, n, false);
 }
 
 static int conv2d_prepare(backend *be, const node *n, void **state, m2m_error *err)
@@ -60,22 +60,12 @@ static int conv2d_prepare(backend *be, const node *n, void **state, m2m_error *e
 
 static void fast_conv2d(const call *c)
 {
-    const attr *a = &c->n->attr;
-    const shape x = c->n->in[0]->shape, w = c->n->in[1]->shape, y = c->n->shape;
-    const size_t zeros = zeros_bytes(x.dim[3]);
-    memset(c->scratch, 0, zeros);
-    const conv_view v = {x.dim[1], x.dim[2], x.dim[3], y.dim[1], y.dim[2], w.dim[3], a->stride, a->pad[0], a->pad[2],
-                         false, operand(c, 0), c->scratch};
-    const product p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3],
-                       .b = packed_weight(c, false, (float *)((char *)c->scratch + zeros)), .bias = operand(c, 2),
-                       .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v};
-    product_run(c->be, &p);
+    conv_run(c, false);
 }
 
 static size_t conv2d_dx_scratch(const backend *be, const node *n)
 {
-    (void)be;
-    return zeros_bytes(n->in[0]->shape.dim[3]) + unpacked_bytes(n, true);
+    return conv_scratch(be, n, true);
 }
 
 static int conv2d_dx_prepare(backend *be, const node *n, void **state, m2m_error *err)
@@ -86,16 +76,7 @@ static int conv2d_dx_prepare(backend *be, const node *n, void **state, m2m_error
 
 static void fast_conv2d_dx(const call *c)
 {
-    const attr *a = &c->n->attr;
-    const shape g = c->n->in[0]->shape, w = c->n->in[1]->shape, x = c->n->shape;
-    const size_t zeros = zeros_bytes(g.dim[3]);
-    memset(c->scratch, 0, zeros);
-    const conv_view v = {g.dim[1], g.dim[2], g.dim[3], x.dim[1], x.dim[2], w.dim[3], a->stride, a->pad[0], a->pad[2],
-                         true, operand(c, 0), c->scratch};
-    const product p = {.m = shape_rows(x), .n = x.dim[3], .taps = w.dim[2] * w.dim[3], .depth = g.dim[3],
-                       .b = packed_weight(c, true, (float *)((char *)c->scratch + zeros)), .c = c->out,
-                       .ldc = x.dim[3], .rows = conv_rows, .ctx = &v};
-    product_run(c->be, &p);
+    conv_run(c, true);
 }
 
 /* Zeros, the gradient as [taps][O][I], and outer_run's blocks. */
