@@ -1,0 +1,33 @@
+/* The weights of one component: a safetensors file, or several with an index (diffusers' and transformers' layout).
+ *
+ * weights_open takes the component's directory, a *.safetensors file or a *.safetensors.index.json. In a directory it takes the
+ * first that exists of diffusion_pytorch_model, then model, each as .safetensors, .safetensors.index.json, .fp16.safetensors,
+ * .safetensors.index.fp16.json. Files are mapped, not read. An index must name exactly the tensors that its shards hold, and
+ * shards are plain names in the same directory. Immutable when open: any thread may read. */
+#ifndef TENSOR_WEIGHTS_H
+#define TENSOR_WEIGHTS_H
+
+#include "base/sha256.h"
+#include "tensor/safetensors.h"
+
+typedef struct weights weights;
+
+/* Errors as safetensors_open's; M2M_EUNSUPPORTED when there are only pickled weights (.bin, .ckpt: reading them can run code). */
+int weights_open(weights **out, const char *path, m2m_error *err);
+void weights_close(weights **w);                       /* its tensors and names end too */
+
+/* Tensor i in 0..count-1, sorted by name over all files. Borrowed, not to be written. */
+int weights_count(const weights *w);
+const char *weights_name(const weights *w, int i);
+const tensor *weights_at(const weights *w, int i);
+const tensor *weights_find(const weights *w, const char *name);   /* NULL: not there */
+
+const char *weights_path(const weights *w);            /* what was opened: the file or the index */
+int weights_files(const weights *w);                   /* safetensors files: 1 or more */
+const safetensors *weights_file(const weights *w, int i);
+/* SHA-256 of file i; takes seconds per gigabyte. Errors: M2M_EIO. */
+int weights_sha256(const weights *w, int i, char text[SHA256_HEX], m2m_error *err);
+int64_t weights_bytes(const weights *w);               /* of all files */
+void weights_drop(const weights *w);                   /* the pages are not needed soon */
+
+#endif
