@@ -6,6 +6,7 @@
 #include "cpu/fast_linear.inc.c"
 #include "cpu/conv_view.inc.c"
 #include "cpu/winograd.inc.c"
+#include "cpu/winograd_dw.inc.c"
 #include "cpu/fast_conv.inc.c"
 #include "cpu/fast_norm.inc.c"
 #include "cpu/fast_attention.inc.c"

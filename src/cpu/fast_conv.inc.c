@@ -79,14 +79,6 @@ static void fast_conv2d_dx(const call *c)
     conv_run(c, true);
 }
 
-/* Zeros, the gradient as [taps][O][I], and outer_run's blocks. */
-static size_t conv2d_dw_scratch(const backend *be, const node *n)
-{
-    const shape w = n->shape;
-    return zeros_bytes(w.dim[1]) + (size_t)(shape_count(w) + 15) / 16 * 64 +
-           (size_t)be->threads * OUTER_FLOATS * sizeof(float);
-}
-
 /* [taps][O][I] -> [O][I][taps] */
 static void taps_last(const backend *be, float *out, const float *in, int64_t no, int64_t ni, int64_t taps)
 {
@@ -96,19 +88,41 @@ static void taps_last(const backend *be, float *out, const float *in, int64_t no
             for (int64_t t = 0; t < taps; t++) out[(o * ni + i) * taps + t] = in[(t * no + o) * ni + i];
 }
 
+static bool dw_by_winograd(const node *n)
+{
+    const shape g = n->in[0]->shape, x = n->in[1]->shape;
+    return g.dim[3] % 16 == 0 && wino_fits(n->shape, x, g, n->attr.stride);
+}
+
+/* Zeros; then Winograd's, or the gradient as [taps][O][I] and outer_run's blocks. */
+static size_t conv2d_dw_scratch(const backend *be, const node *n)
+{
+    const shape g = n->in[0]->shape, x = n->in[1]->shape, w = n->shape;
+    const size_t zeros = zeros_bytes(x.dim[3] > g.dim[3] ? x.dim[3] : g.dim[3]);
+    const size_t direct = (size_t)(shape_count(w) + 15) / 16 * 64 + (size_t)be->threads * OUTER_FLOATS * sizeof(float);
+    const size_t winograd = dw_by_winograd(n) ? wino_dw_bytes(be, x, g) : 0;
+    return zeros + (direct > winograd ? direct : winograd);
+}
+
 static void fast_conv2d_dw(const call *c)
 {
     const attr *a = &c->n->attr;
     const shape g = c->n->in[0]->shape, x = c->n->in[1]->shape, w = c->n->shape;
     const int64_t taps = w.dim[2] * w.dim[3];
-    const size_t zeros = zeros_bytes(x.dim[3]);
+    const size_t zeros = zeros_bytes(x.dim[3] > g.dim[3] ? x.dim[3] : g.dim[3]);
     memset(c->scratch, 0, zeros);
-    float *sums = (float *)((char *)c->scratch + zeros);
+    float *rest = (float *)((char *)c->scratch + zeros);
     const conv_view v = {x.dim[1], x.dim[2], x.dim[3], g.dim[1], g.dim[2], w.dim[3], a->stride, a->pad[0], a->pad[2],
                          false, c->in[1], c->scratch};
+    if (!cpu_of(c->be)->exact && dw_by_winograd(c->n)) {
+        wino_dw_job j = {.x = wino_dw_sizes(x, g), .g = c->in[0], .dw = c->out, .no = w.dim[0], .ni = w.dim[1]};
+        j.x.v = v;
+        wino_dw_run(c->be, &j, rest);
+        return;
+    }
     const outer_job p = {.pixels = shape_rows(g), .no = w.dim[0], .ni = w.dim[1], .taps = taps, .g = c->in[0],
-                     .rows = conv_rows, .ctx = &v, .c = taps == 1 ? c->out : sums,
-                     .scratch = sums + (shape_count(w) + 15) / 16 * 16};
+                         .rows = conv_rows, .ctx = &v, .c = taps == 1 ? c->out : rest,
+                         .scratch = rest + (shape_count(w) + 15) / 16 * 16};
     outer_run(c->be, &p);
-    if (taps > 1) taps_last(c->be, c->out, sums, w.dim[0], w.dim[1], taps);
+    if (taps > 1) taps_last(c->be, c->out, rest, w.dim[0], w.dim[1], taps);
 }

@@ -21,7 +21,8 @@ typedef struct wino_job {
     bool flip;                       /* the weight's taps run backwards */
     const float *panels, *bias;
     float *y;
-    float *input;                    /* [36][block][depth] */
+    float *input;                    /* [36][block][depth]; the steps say where (f, tile, panel of channels) lies */
+    int64_t f_step, row_step, panel_step;
     float *own;                      /* per thread: weights [36][WINO_DEPTH][TILE_COLS], sums [36][block][TILE_COLS] */
 } wino_job;
 
@@ -70,9 +71,8 @@ static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
         const bool inside = y >= 0 && y < v->h && x >= 0 && x < v->w;
         from[i] = inside ? v->data + ((b * v->h + y) * v->w + x) * v->channels : v->zeros;
     }
-    const int64_t step = j->block * j->depth;
-    float *to = j->input + at * j->depth;
     for (int64_t k = 0; k < j->depth; k += V) {
+        float *to = j->input + at * j->row_step + k / TILE_COLS * j->panel_step + k % TILE_COLS;
         vf d[WINO];
 #pragma GCC unroll 36
         for (int i = 0; i < WINO; i++) d[i] = load(from[i] + k);
@@ -81,7 +81,7 @@ static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
 #pragma GCC unroll 6
         for (int i = 0; i < 6; i++) wino_input(d + 6 * i, 1);
 #pragma GCC unroll 36
-        for (int i = 0; i < WINO; i++) store(to + i * step + k, d[i]);
+        for (int i = 0; i < WINO; i++) store(to + i * j->f_step, d[i]);
     }
 }
 
@@ -112,7 +112,7 @@ static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t
     for (int f = 0; f < WINO; f++)
         for (int64_t i = t.first; i < t.end; i += TILE_ROWS) {
             row_ptr row[TILE_ROWS];
-            for (int r = 0; r < TILE_ROWS; r++) row[r] = j->input + (f * j->block + i + r) * j->depth;
+            for (int r = 0; r < TILE_ROWS; r++) row[r] = j->input + f * j->f_step + (i + r) * j->row_step;
             vf acc[TILE_ROWS][TILE_VECS];
             tile_clear(acc);
             tile_run(acc, 1, count, row, 0, k0, u + f * count * TILE_COLS, 0);
@@ -174,6 +174,9 @@ static wino_job wino_sizes(shape x, shape y)
     most = most < 48 ? 48 : most > WINO_TILES ? WINO_TILES : most;
     const int64_t blocks = (j.tiles + most - 1) / most;
     j.block = ((j.tiles + blocks - 1) / blocks + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    j.row_step = j.depth;
+    j.panel_step = TILE_COLS;
+    j.f_step = j.block * j.depth;
     return j;
 }
 

@@ -1,0 +1,149 @@
+/* The gradient of a 3x3 stride-1 convolution's weights by Winograd's way, the transpose of winograd.inc.c:
+ * dw = G^T [sum over tiles (A dy A^T) * (B^T x B)] G. Tiles go through in blocks; a block's share of dw is transformed back
+ * and added, so no sums of 36 x O x I floats are ever kept. */
+
+enum {
+    WINO_DW_TILES = 320,             /* of a block: a panel of TILE_COLS inputs then fits L1 */
+    WINO_DW_BYTES = 16 << 20,        /* of a block's transformed input and gradient, about */
+    WINO_DW_OUTPUTS = 16 * TILE_ROWS /* of a task */
+};
+
+typedef struct wino_dw_job {
+    wino_job x;                      /* input: [36][panels][block][TILE_COLS] */
+    const float *g;
+    float *z;                        /* [36][block][O]: the gradient transformed */
+    float *dw;
+    int64_t no, ni;
+} wino_dw_job;
+
+/* 4 -> 6, by A */
+static inline __attribute__((always_inline)) void wino_spread(vf *z, int z_step, vf y0, vf y1, vf y2, vf y3)
+{
+    const vf a = y0 + y2, b = y1 + y3, c = y0 + 4.0f * y2, d = 2.0f * y1 + 8.0f * y3;
+    z[0] = y0;
+    z[z_step] = a + b;
+    z[2 * z_step] = a - b;
+    z[3 * z_step] = c + d;
+    z[4 * z_step] = c - d;
+    z[5 * z_step] = y3;
+}
+
+/* 6 -> 3, by G^T */
+static inline __attribute__((always_inline)) void wino_gather(vf *r, int r_step, const vf *s, int step)
+{
+    const vf a = (s[step] + s[2 * step]) * (1.0f / 6), b = s[3 * step] + s[4 * step];
+    r[0] = s[0] * 0.25f - a + b * (1.0f / 24);
+    r[r_step] = (s[2 * step] - s[step]) * (1.0f / 6) + (s[3 * step] - s[4 * step]) * (1.0f / 12);
+    r[2 * r_step] = b * (1.0f / 6) - a + s[5 * step];
+}
+
+/* One tile's 4x4 window of the gradient, transformed into row `at` of the block; zero where there is no output. */
+static void wino_transform_gradient(const wino_dw_job *j, int64_t tile, int64_t at)
+{
+    const wino_job *x = &j->x;
+    const int64_t b = tile / (x->down * x->across), ty = tile / x->across % x->down, tx = tile % x->across;
+    const float *from[16];
+    for (int i = 0; i < 16; i++) {
+        const int64_t oy = 4 * ty + i / 4, ox = 4 * tx + i % 4;
+        const bool inside = oy < x->v.oh && ox < x->v.ow;
+        from[i] = inside ? j->g + ((b * x->v.oh + oy) * x->v.ow + ox) * j->no : x->v.zeros;
+    }
+    for (int64_t k = 0; k < j->no; k += V) {
+        vf t[24];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            wino_spread(t + i, 4, load(from[i] + k), load(from[4 + i] + k), load(from[8 + i] + k), load(from[12 + i] + k));
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; i++) {
+            vf row[6];
+            wino_spread(row, 1, t[4 * i], t[4 * i + 1], t[4 * i + 2], t[4 * i + 3]);
+#pragma GCC unroll 6
+            for (int f = 0; f < 6; f++) store(j->z + ((i * 6 + f) * x->block + at) * j->no + k, row[f]);
+        }
+    }
+}
+
+/* dw[o, i0 .. i0+width-1, 3, 3] (+)= G^T sums G; sums [36][WINO_DW_OUTPUTS][TILE_COLS] at row o. */
+static void wino_dw_finish(const wino_dw_job *j, const float *sums, int64_t o, int64_t i0, bool first)
+{
+    float t[9][TILE_COLS];
+    const int64_t width = j->ni - i0 < TILE_COLS ? j->ni - i0 : TILE_COLS;
+    for (int64_t c = 0; c < TILE_COLS; c += V) {
+        vf s[WINO], r[18], w[9];
+#pragma GCC unroll 36
+        for (int f = 0; f < WINO; f++) s[f] = load(sums + f * WINO_DW_OUTPUTS * TILE_COLS + c);
+#pragma GCC unroll 6
+        for (int f = 0; f < 6; f++) wino_gather(r + f, 6, s + f, 6);
+#pragma GCC unroll 3
+        for (int f = 0; f < 3; f++) wino_gather(w + 3 * f, 1, r + 6 * f, 1);
+#pragma GCC unroll 9
+        for (int f = 0; f < 9; f++) store(t[f] + c, w[f]);
+    }
+    float *to = j->dw + (o * j->ni + i0) * 9;
+    for (int64_t i = 0; i < width; i++, to += 9)
+        for (int f = 0; f < 9; f++) to[f] = (first ? 0 : to[f]) + t[f][i];
+}
+
+/* Inputs of one panel, outputs o .. o+count-1, over a block of `tiles`. */
+static void wino_dw_task(const wino_dw_job *j, int64_t panel, int64_t o, int64_t count, int64_t tiles, bool first,
+                         float *sums)
+{
+    static const float none[TILE_COLS];
+    const wino_job *x = &j->x;
+    for (int f = 0; f < WINO; f++)
+        for (int64_t r = 0; r < count; r += TILE_ROWS) {
+            vf acc[TILE_ROWS][TILE_VECS];
+            tile_clear(acc);
+            tile_run_columns(acc, tiles, j->z + f * x->block * j->no + o + r, j->no,
+                             x->input + f * x->f_step + panel * x->panel_step);
+            tile_store(acc, sums + (f * WINO_DW_OUTPUTS + r) * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, true, none);
+        }
+    for (int64_t r = 0; r < count; r++) wino_dw_finish(j, sums + r * TILE_COLS, o + r, panel * TILE_COLS, first);
+}
+
+enum { WINO_DW_OWN = WINO * WINO_DW_OUTPUTS * TILE_COLS };
+
+static wino_job wino_dw_sizes(shape x, shape g)
+{
+    wino_job j = wino_sizes(x, g);
+    int64_t most = WINO_DW_BYTES / (WINO * 4 * (x.dim[3] + g.dim[3]));
+    most = most < 48 ? 48 : most > WINO_DW_TILES ? WINO_DW_TILES : most;
+    const int64_t blocks = (j.tiles + most - 1) / most, panels = (x.dim[3] + TILE_COLS - 1) / TILE_COLS;
+    j.block = (j.tiles + blocks - 1) / blocks;
+    j.row_step = TILE_COLS;
+    j.panel_step = j.block * TILE_COLS;
+    j.f_step = panels * j.panel_step;
+    return j;
+}
+
+static size_t wino_dw_bytes(const backend *be, shape x, shape g)
+{
+    const wino_job j = wino_dw_sizes(x, g);
+    const int64_t z = WINO * j.block * g.dim[3] + 64;   /* the last tile of outputs may be read past */
+    return (size_t)(WINO * j.f_step + z + be->threads * WINO_DW_OWN) * sizeof(float);
+}
+
+/* j.x.v, g, dw, no and ni are set; the rest is made here. */
+static void wino_dw_run(const backend *be, wino_dw_job *j, float *scratch)
+{
+    wino_job *x = &j->x;
+    x->input = scratch;
+    j->z = x->input + WINO * x->f_step;
+    float *own = j->z + WINO * x->block * j->no + 64;
+    const int64_t panels = (j->ni + TILE_COLS - 1) / TILE_COLS, parts = (j->no + WINO_DW_OUTPUTS - 1) / WINO_DW_OUTPUTS;
+#pragma omp parallel num_threads(be->threads)
+    for (int64_t first = 0; first < x->tiles; first += x->block) {
+        const int64_t count = x->tiles - first < x->block ? x->tiles - first : x->block;
+#pragma omp for schedule(static)
+        for (int64_t t = 0; t < count; t++) {
+            wino_transform_input(x, first + t, t);
+            wino_transform_gradient(j, first + t, t);
+        }
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < panels * parts; i++) {
+            const span o = span_of(j->no, TILE_ROWS, (int)parts, (int)(i % parts));
+            wino_dw_task(j, i / parts, o.first, o.end - o.first, count, first == 0,
+                         own + (int64_t)omp_get_thread_num() * WINO_DW_OWN);
+        }
+    }
+}
