@@ -1,0 +1,13 @@
+/* The commands of the program: each is one file, and one row of the table in main.c. */
+#ifndef APP_COMMANDS_H
+#define APP_COMMANDS_H
+
+#include "args.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+extern const command command_generate, command_forward, command_optimize, command_train, command_info, command_bench,
+    command_data;
+
+#endif
