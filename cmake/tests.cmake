@@ -39,7 +39,7 @@ foreach(source ${M2M_TEST_SOURCES})
   target_compile_definitions(${target} PRIVATE TEST_DIR="${PROJECT_SOURCE_DIR}/tests"
     SOURCE_DIR="${PROJECT_SOURCE_DIR}" M2M_PROGRAM="${PROJECT_BINARY_DIR}/m2m")
   target_link_libraries(${target} PRIVATE m2m_objects m2m_base PkgConfig::CMOCKA)
-  if(TARGET m2m)
+  if(TARGET m2m AND name MATCHES "^system/")
     add_dependencies(${target} m2m)
   endif()
   add_test(NAME ${name} COMMAND ${target} WORKING_DIRECTORY ${PROJECT_BINARY_DIR})
