@@ -94,7 +94,7 @@ void sha256_of(const void *data, size_t size, char hex[SHA256_HEX])
     sha256_hex(digest, hex);
 }
 
-int sha256_file(const char *path, char hex[SHA256_HEX], m2m_error *err)
+int sha256_of_file(const char *path, char hex[SHA256_HEX], m2m_error *err)
 {
     enum { PIECE = 16 << 20 };
     file_map m;

@@ -22,6 +22,6 @@ const char *sha256_hex(const uint8_t digest[SHA256_BYTES], char hex[SHA256_HEX])
 
 /* The sum of `size` bytes and of a file as hexadecimal digits. Errors: M2M_EIO, M2M_ENOMEM. */
 void sha256_of(const void *data, size_t size, char hex[SHA256_HEX]);
-int sha256_file(const char *path, char hex[SHA256_HEX], m2m_error *err);
+int sha256_of_file(const char *path, char hex[SHA256_HEX], m2m_error *err);
 
 #endif
