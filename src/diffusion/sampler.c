@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const sampler_kind *const sampler_kinds[] = {&sampler_ddim, &sampler_euler, NULL};
+const sampler_kind *const sampler_kinds[] = {
+    &sampler_ddim, &sampler_euler, &sampler_dpmpp_2m, NULL};
 
 struct sampler {
     const sampler_kind *kind;

@@ -31,7 +31,7 @@ typedef struct sampler_kind {
         double *init_sigma, m2m_error *err);
 } sampler_kind;
 
-extern const sampler_kind sampler_ddim, sampler_euler;
+extern const sampler_kind sampler_ddim, sampler_euler, sampler_dpmpp_2m;
 
 /* All of them, NULL-terminated. */
 extern const sampler_kind *const sampler_kinds[];
