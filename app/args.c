@@ -137,7 +137,7 @@ static const char *take_value(parser *p, const char *flag, const char *attached)
         return NULL;
     }
     const char *next = p->argv[p->at];
-    bool number = isdigit((unsigned char)next[0]) || (next[0] == '-' && (isdigit((unsigned char)next[1]) || next[1] == '.'));
+    bool number = next[0] == '-' && (isdigit((unsigned char)next[1]) || next[1] == '.');
     if (next[0] == '-' && next[1] && !number) {
         say_usage(p->c, "%s: its value is missing, found the option %.100s", flag, next);
         return NULL;
@@ -230,7 +230,8 @@ int args_parse(const command *c, int argc, char **argv, void *own, void *shared,
         const char *arg = argv[p.at++];
         int status = RUN;
         if (plain_only || arg[0] != '-' || !arg[1]) {
-            if (a->plain.count >= c->most) return say_usage(c, "%.200s: one argument too many, wanted %s", arg, c->synopsis);
+            if (a->plain.count >= c->most)
+                return say_usage(c, "%.200s: one argument too many, wanted %s", arg, c->synopsis);
             if (!*arg) return say_usage(c, "found an empty argument");
             if (!words_add(&a->plain, arg)) return say_usage(c, "no memory");
         } else if (!strcmp(arg, "--")) {

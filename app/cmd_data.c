@@ -62,12 +62,14 @@ static int run_check(const command *c, int argc, char **argv)
 }
 
 static const m2m_option compose_rows[] = {
-    {.name = "o", .type = ARG_DIR, .offset = offsetof(settings, o), .help = "where the shards go; made if it is not there"},
+    {.name = "o", .type = ARG_DIR, .offset = offsetof(settings, o),
+     .help = "where the shards go; made if it is not there"},
     {0},
 };
 
 static const m2m_option check_rows[] = {
-    {.name = "report", .type = ARG_FILE, .offset = offsetof(settings, report), .help = "also write the result as JSON to this file"},
+    {.name = "report", .type = ARG_FILE, .offset = offsetof(settings, report),
+     .help = "also write the result as JSON to this file"},
     {0},
 };
 
@@ -75,8 +77,8 @@ static const command compose = {
     .name = "data compose",
     .synopsis = "POOL -o DIR [options]",
     .purpose = "compose training sets from a pool of drawings",
-    .text = "POOL is a directory of drawings made by tools/data (docs/data.md). Each set shares a style, a subject, or a\n"
-            "common treatment; the result is WebDataset shards, a set being one sample.\n"
+    .text = "POOL is a directory of drawings made by tools/data (docs/data.md). Each set shares a style, a subject,\n"
+            "or a common treatment; the result is WebDataset shards, a set being one sample.\n"
             "\n"
             "Example:\n"
             "  m2m data compose pool -o sets --sets 20000 --images 8 --size 64",

@@ -1,4 +1,5 @@
-/* m2m forward and m2m optimize: one component of a model on given tensors, so that a port or a conversion can be checked. */
+/* m2m forward and m2m optimize: one component of a model on given tensors, so that a port or a conversion can be
+ * checked. */
 #include "commands.h"
 #include "outdir.h"
 
@@ -67,9 +68,12 @@ const command command_forward = {
     .name = "forward",
     .synopsis = "DIR --component NAME --in X.safetensors --out Y.safetensors [options]",
     .purpose = "run one component of a model on given tensors: checks a port or a conversion",
-    .text = "Inputs by component: unet: sample, timestep, encoder_hidden_states. vae_encoder, vae_decoder, vae: sample.\n"
-            "m2m: clean [S,N,C,H,W], noisy [S,N,C,H,W], timesteps [S] or [S,N], dropped [S]. With --backward also noise,\n"
-            "the target; noisy is then made from clean, noise and timesteps if it is absent.\n"
+    .text = "Inputs by component:\n"
+            "  unet                          sample, timestep, encoder_hidden_states\n"
+            "  vae_encoder vae_decoder vae   sample\n"
+            "  m2m                           clean [S,N,C,H,W], noisy [S,N,C,H,W], timesteps [S] or [S,N], dropped [S]\n"
+            "With --backward also noise, the target; for m2m, noisy is then made from clean, noise and timesteps if\n"
+            "it is absent.\n"
             "Outputs: sample, moments, features; with --backward also loss and grad.NAME.\n"
             "\n"
             "Example:\n"

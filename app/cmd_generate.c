@@ -132,8 +132,8 @@ static void tell(job *j)
     for (int i = 0; i < j->n_given; i++) {
         const m2m_image *g = &j->given[i];
         if (g->width == width && g->height == height) continue;
-        show_line(j->show, "fit: %s is %dx%d and becomes %dx%d by --fit %s%s", j->own.i.items[i], g->width, g->height, width,
-                  height, j->options.fit, j->n_given > 1 ? ", others likewise" : "");
+        show_line(j->show, "fit: %s is %dx%d and becomes %dx%d by --fit %s%s", j->own.i.items[i], g->width,
+                  g->height, width, height, j->options.fit, j->n_given > 1 ? ", others likewise" : "");
         break;
     }
 }
@@ -215,8 +215,8 @@ const command command_generate = {
     .name = "generate",
     .synopsis = "[MODEL] -i IMAGE [-i IMAGE …] -o DIR [options]",
     .purpose = "make more images of the set that the given images belong to",
-    .text = "MODEL is a directory in diffusers' layout; left out, the embedded model is used. Images are made one after\n"
-            "another, each looking at the last --window images before it, given or made. Each is written when it is\n"
+    .text = "MODEL is a directory in diffusers' layout; left out, the embedded model is used. Images are made one\n"
+            "after another, each looking at the last --window images before it, given or made. Each is written when it is\n"
             "done, with a record of how it was made; Ctrl-C keeps what is finished.\n"
             "\n"
             "Examples:\n"

@@ -1,4 +1,5 @@
-/* m2m train: trains as a JSON file says. Ctrl-C is no failure: the library writes a checkpoint and training can go on. */
+/* m2m train: trains as a JSON file says. Ctrl-C is no failure: the library writes a checkpoint and training can go
+ * on. */
 #include "commands.h"
 #include "show.h"
 #include "stop.h"
@@ -47,11 +48,12 @@ const command command_train = {
     .name = "train",
     .synopsis = "CONFIG.json [--resume] [--set key=value …]",
     .purpose = "train a model on sets of images",
-    .text = "CONFIG.json holds one object with the keys below; `output` and `data` are needed, and `from` or `config`.\n"
-            "The output directory gets the model, checkpoints, a log (JSON lines and TensorBoard), the loss curve and sample\n"
-            "grids as pictures. What it needs of memory is told first. Ctrl-C writes a checkpoint and stops.\n"
+    .text = "CONFIG.json holds one object with the keys below; `output` and `data` are needed, and `from` or\n"
+            "`config`. The output directory gets the model, checkpoints, a log (JSON lines and TensorBoard), the\n"
+            "loss curve and sample grids as pictures. What it needs of memory is told first. Ctrl-C writes a checkpoint and stops.\n"
             "\n"
-            "Example: cat.json is {\"config\": \"models/m2m-self-64\", \"data\": \"cats/\", \"output\": \"runs/cats\"}\n"
+            "Example: cats.json is\n"
+            "  {\"config\": \"models/m2m-self-64\", \"data\": \"cats/\", \"output\": \"runs/cats\"}\n"
             "  m2m train cats.json\n"
             "  m2m train cats.json --resume --set steps=20000",
     .rows = rows,

@@ -58,10 +58,11 @@ static void help_row(const m2m_option *row, bool key, FILE *f)
     int n = snprintf(right, sizeof right, "%s", row->help);
     char *end = right + n;
     size_t room = sizeof right - (size_t)n;
-    if (row->type == M2M_OPTION_INT) snprintf(end, room, " (%.0f..%.0f; default %.0f)", row->min, row->max, row->default_number);
-    if (row->type == M2M_OPTION_REAL) snprintf(end, room, " (%.9g..%.9g; default %.9g)", row->min, row->max, row->default_number);
+    double usual = row->default_number;
+    if (row->type == M2M_OPTION_INT) snprintf(end, room, " (%.0f..%.0f; default %.0f)", row->min, row->max, usual);
+    if (row->type == M2M_OPTION_REAL) snprintf(end, room, " (%.9g..%.9g; default %.9g)", row->min, row->max, usual);
     if (row->type == M2M_OPTION_TEXT && row->default_text) snprintf(end, room, " (default %s)", row->default_text);
-    if (row->type == M2M_OPTION_FLAG && key) snprintf(end, room, " (true or false; default %s)", row->default_number ? "true" : "false");
+    if (row->type == M2M_OPTION_FLAG && key) snprintf(end, room, " (default %s)", usual ? "true" : "false");
     int wide = columns(left, strlen(left));
     fputs(left, f);
     if (wide + 2 > INDENT) fprintf(f, "\n%*s", INDENT, "");
@@ -79,7 +80,8 @@ void help_command(const command *c, FILE *f)
     fprintf(f, "m2m %s: %s\n\nUsage: m2m %s %s\n\n%s\n", c->name, c->purpose, c->name, c->synopsis, c->text);
     if (c->children) {
         fputs("\nCommands:\n", f);
-        for (int i = 0; c->children[i]; i++) fprintf(f, "  m2m %-20s %s\n", c->children[i]->name, c->children[i]->purpose);
+        for (int i = 0; c->children[i]; i++)
+            fprintf(f, "  m2m %-20s %s\n", c->children[i]->name, c->children[i]->purpose);
         return;
     }
     fputs("\nOptions:\n", f);

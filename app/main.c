@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_generate, &command_forward, &command_optimize, &command_train, &command_info, &command_bench, &command_data, NULL,
+    &command_generate, &command_forward, &command_optimize, &command_train, &command_info,
+    &command_bench, &command_data, NULL,
 };
 
 static void help(FILE *f)
@@ -15,7 +16,7 @@ static void help(FILE *f)
           "\n"
           "Usage: m2m COMMAND …\n"
           "\n"
-          "Example: four given images, eight new ones of the same set, a contact sheet of all in out/contact_sheet.png\n"
+          "Example: eight new images of the set that four given ones belong to, and out/contact_sheet.png with all\n"
           "  m2m generate -i a.png -i b.png -i c.png -i d.png -n 8 -o out\n"
           "\n"
           "Commands:\n", f);
@@ -24,7 +25,8 @@ static void help(FILE *f)
           "  m2m COMMAND --help   its options with defaults and ranges\n"
           "  m2m --version        version, compiler, libraries\n"
           "\n"
-          "Exit status: 0 success, 1 failure, 2 bad arguments (both with one line on stderr), 130 stopped by Ctrl-C.\n", f);
+          "Exit status: 0 success, 1 failure, 2 bad arguments (both with one line on stderr), 130 stopped by Ctrl-C.\n",
+          f);
 }
 
 static const command *find(const command *const *list, const char *name)
@@ -82,8 +84,9 @@ int main(int argc, char **argv)
 {
     signal(SIGXFSZ, SIG_IGN); // a limit on file size becomes an error like a full disk, not a death
     int status = EXIT_SUCCESS;
+    bool option = argc > 1 && argv[1][0] == '-' && !is_help(argv[1]);
     if (argc == 2 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version"))) version();
-    else if (argc > 1 && argv[1][0] == '-' && !is_help(argv[1])) status = say_usage(NULL, "%.100s: no such option", argv[1]);
+    else if (option) status = say_usage(NULL, "%.100s: no such option", argv[1]);
     else status = dispatch(commands, NULL, false, argc - 1, argv + 1);
     if ((fflush(stdout) || ferror(stdout)) && status == EXIT_SUCCESS) {
         fprintf(stderr, "m2m: standard output: %s\n", strerror(errno));

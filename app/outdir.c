@@ -41,7 +41,8 @@ int outdir_open(outdir *d, const char *path, m2m_error *err)
     *d = (outdir){.path = path};
     size_t n = strlen(path);
     int status = 0;
-    if (n >= PATH_MAX) return fail(err, M2M_EIO, "%.60s…: a path of %zu bytes, wanted at most %d", path, n, PATH_MAX - 1);
+    if (n >= PATH_MAX)
+        return fail(err, M2M_EIO, "%.60s…: a path of %zu bytes, wanted at most %d", path, n, PATH_MAX - 1);
     for (size_t i = 1; i <= n && !status; i++) {
         bool end = (path[i] == '/' || !path[i]) && path[i - 1] != '/';
         if (end) status = make_part(d, i, err);
@@ -70,7 +71,8 @@ int outfile_check(const char *path, m2m_error *err)
     if (there && S_ISDIR(st.st_mode)) return fail(err, M2M_EIO, "%s: is a directory, wanted a file to write", path);
     if (there && !S_ISREG(st.st_mode)) return 0; // a pipe or device is written to as it is
     size_t n = strlen(path);
-    if (n == 0 || n >= PATH_MAX || path[n - 1] == '/') return fail(err, M2M_EIO, "%.60s: wanted the name of a file", path);
+    if (n == 0 || n >= PATH_MAX || path[n - 1] == '/')
+        return fail(err, M2M_EIO, "%.60s: wanted the name of a file", path);
     char folder[PATH_MAX];
     memcpy(folder, path, n + 1);
     char *slash = strrchr(folder, '/');

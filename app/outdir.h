@@ -11,7 +11,8 @@ typedef struct outdir {
     size_t made;             /* length of the first part of path that outdir_open made; 0: it was all there */
 } outdir;
 
-/* Makes `path` (and what is above it) a directory that files can be written to; a file is written and removed to see. */
+/* Makes `path` (and what is above it) a directory that files can be written to; a file is written and removed to
+ * see. */
 int outdir_open(outdir *d, const char *path, m2m_error *err);
 /* After a failure: removes what outdir_open made, as far as it is still empty. */
 void outdir_undo(outdir *d);

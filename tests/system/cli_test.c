@@ -26,7 +26,8 @@ static const bad_case bad_cases[] = {
     {"generate_noise_and_seed", {"generate", "-i", "a", "--noise", "b", "--seed", "0", "-o", "x"}, "--noise"},
     {"generate_prompt_and_images", {"generate", "-i", "a", "--prompt", "b", "-o", "x"}, "--prompt"},
     {"generate_negative_prompt_alone", {"generate", "-i", "a", "--negative-prompt", "b", "-o", "x"}, "--prompt"},
-    {"generate_camera_and_position", {"generate", "-i", "a", "--camera", "ring:3", "--position", "1", "-o", "x"}, "--camera"},
+    {"generate_camera_and_position",
+     {"generate", "-i", "a", "--camera", "ring:3", "--position", "1", "-o", "x"}, "--camera"},
     {"generate_condition_guidance_alone", {"generate", "-i", "a", "--condition-guidance", "2", "-o", "x"}, "--camera"},
     {"n_zero", {"generate", "-i", "a", "-o", "x", "-n", "0"}, "1..100000"},
     {"n_negative", {"generate", "-i", "a", "-o", "x", "-n", "-3"}, "\"-3\""},
@@ -119,7 +120,8 @@ static void help_has_every_option_with_its_default(void **state)
 {
     (void)state;
     static const char *const tables[][3] = {
-        {"generate", "generate", NULL}, {"compose", "data", "compose"}, {"bench", "bench", NULL}, {"train", "train", NULL},
+        {"generate", "generate", NULL}, {"compose", "data", "compose"}, {"bench", "bench", NULL},
+        {"train", "train", NULL},
     };
     for (size_t i = 0; i < 4; i++) {
         outcome o;

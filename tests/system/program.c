@@ -319,7 +319,8 @@ void st_write_one(const char *path, const char *name, int rank, const int *dim)
     assert_non_null(x);
     uint32_t random = 12345;
     for (int i = 0; i < count; i++) x[i] = (float)((random = random * 1664525u + 1013904223u) >> 8) / 8388608.f - 1.f;
-    snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[0,%d]}}", name, shape, 4 * count);
+    snprintf(header, sizeof header,
+             "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[0,%d]}}", name, shape, 4 * count);
     st_write_parts(path, 0, header, x, 4 * (size_t)count);
     free(x);
 }

@@ -33,7 +33,8 @@ void expect_success(const outcome *o);
  * `named` may hold alternatives: "a|b". */
 void expect_refused(const outcome *o, const char *named);
 
-/* A fresh directory, made the current one; removed with all in it by scratch_remove. Both fit cmocka's group setup and teardown. */
+/* A fresh directory, made the current one; removed with all in it by scratch_remove. Both fit cmocka's group
+ * setup and teardown. */
 int scratch_make(void **state);
 int scratch_remove(void **state);
 /* Path of a name in the scratch directory, or of a file of the tests. Static buffers, used in turn (16). */
