@@ -182,6 +182,26 @@ static void a_perfect_model_gives_the_image_back(void **state)
     cJSON_Delete(cases);
 }
 
+/* What a sampler remembers of a sample that overflowed must not reach the next one. */
+static void a_ruined_sample_leaves_no_trace(void **state)
+{
+    (void)state;
+    cJSON *cases = golden_json("sampler/cases.json");
+    schedule s = golden_schedule(cases, "sd");
+    for (int i = 0; sampler_kinds[i]; i++) {
+        sampler *p = make(sampler_kinds[i]->name, &s, 5, 1);
+        float x = INFINITY, output = 0.1f;
+        for (int k = 0; k < 5; k++) sampler_step(p, k, &output, &x, 1);
+        sampler_reset(p);
+        x = 1;
+        for (int k = 0; k < 5; k++) sampler_step(p, k, &output, &x, 1);
+        assert_true(isfinite(x));
+        sampler_free(p);
+    }
+    schedule_free(&s);
+    cJSON_Delete(cases);
+}
+
 static void what_cannot_be_walked_is_refused(void **state)
 {
     (void)state;
@@ -208,6 +228,7 @@ int main(void)
         cmocka_unit_test(trajectories_are_diffusers),
         cmocka_unit_test(timesteps_and_sigmas_are_diffusers),
         cmocka_unit_test(a_perfect_model_gives_the_image_back),
+        cmocka_unit_test(a_ruined_sample_leaves_no_trace),
         cmocka_unit_test(what_cannot_be_walked_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
