@@ -1,26 +1,37 @@
-/* What a file format is to the rest of src/image: one row of functions; codec.c lists them. */
+/* Image files: PNG, JPEG and WebP, told by their content when read and by the name's ending when written.
+ *
+ * Reading takes hostile files: sides and pixels are limited (image.h) before memory is taken, and what is truncated or
+ * damaged is refused. EXIF orientation is applied. The result has four channels when the file has transparency, else three.
+ * Errors begin with `name`. Any thread. */
 #ifndef IMAGE_CODEC_H
 #define IMAGE_CODEC_H
 
-#include "image/image.h"
+#include "m2m.h"
 
-#include <stddef.h>
+typedef enum image_format { IMAGE_UNKNOWN, IMAGE_PNG, IMAGE_JPEG, IMAGE_WEBP } image_format;
 
-typedef struct codec {
-    const char *name;
-    const char *ends[3];                         /* of file names; NULL after the last */
-    bool (*knows)(const uint8_t *data, size_t size);
-    /* Makes *img; sets *orientation (1..8) when the file says so. Errors leave *img zero. */
-    int (*decode)(m2m_image *img, int *orientation, const uint8_t *data, size_t size, m2m_error *err);
-    int (*encode)(const m2m_image *img, int quality, const m2m_text *texts, int n_texts, uint8_t **data, size_t *size,
-                  m2m_error *err);
-} codec;
+image_format image_sniff(const void *data, size_t size);      /* by the first bytes */
+image_format image_format_of(const char *path);               /* by the ending: .png, .jpg, .jpeg, .webp */
 
-extern const codec codec_png, codec_jpeg, codec_webp;
+/* *img is zero on failure. Errors: M2M_EFORMAT, M2M_EUNSUPPORTED (CMYK, animations), M2M_ENOMEM. */
+int image_decode(m2m_image *img, const void *data, size_t size, const char *name, m2m_error *err);
+/* Also M2M_EIO. */
+int image_load(m2m_image *img, const char *path, m2m_error *err);
 
-/* m2m_image_new with the limits of image.h, for sizes that a file claims. Errors: M2M_EFORMAT, M2M_ENOMEM. */
-int codec_new(m2m_image *img, int64_t width, int64_t height, int channels, m2m_error *err);
-/* The orientation in EXIF data (a TIFF header, "Exif\0\0" before it or not): 1..8; 1 when it holds none. */
-int exif_orientation(const uint8_t *data, size_t size);
+/* level: zlib's, 0..9. Texts are UTF-8 (other bytes become U+FFFD); they are stored as tEXt where Latin-1 can express them,
+ * else as iTXt. *data is to be freed. Errors: M2M_EINVAL (keyword), M2M_ENOMEM. */
+int image_encode_png(const m2m_image *img, const m2m_text *texts, int n_texts, int level, uint8_t **data, size_t *size,
+                     m2m_error *err);
+/* By the ending, atomically (base/file.h). JPEG: quality 95, full colour resolution, over white; WebP: quality 95, with
+ * transparency. texts go into a PNG only. Errors: M2M_EINVAL, M2M_EIO, M2M_ENOMEM. */
+int image_save(const m2m_image *img, const char *path, const m2m_text *texts, int n_texts, m2m_error *err);
+
+/* The texts (tEXt, zTXt, iTXt) that stand before a PNG's pixels, as UTF-8; 0 for other formats. To be released with
+ * image_texts_free. Errors: M2M_EIO, M2M_EFORMAT, M2M_ENOMEM. */
+int image_read_texts(const char *path, m2m_text **texts, int *n, m2m_error *err);
+int image_decode_texts(const void *data, size_t size, const char *name, m2m_text **texts, int *n, m2m_error *err);
+void image_texts_free(m2m_text **texts, int n);
+/* The text of a keyword; NULL when there is none. */
+const char *image_text_find(const m2m_text *texts, int n, const char *keyword);
 
 #endif

@@ -136,7 +136,7 @@ int image_texts(const void *data, size_t size, m2m_text **texts, int *n, m2m_err
     if (!knows(data, size)) return fail(err, M2M_EFORMAT, "%zu bytes are no PNG", size);
     spng_ctx *ctx = open_decoder(data, size);
     if (!ctx) return fail(err, M2M_ENOMEM, "no memory to decode PNG");
-    int code = spng_decode_chunks(ctx);              /* those before the pixels, then those behind them */
+    int code = spng_decode_chunks(ctx);              /* those before the pixels, where everybody writes texts */
     struct spng_ihdr ihdr;
     int rc = code ? broken(err, code) : spng_get_ihdr(ctx, &ihdr) ? fail(err, M2M_EFORMAT, "PNG has no header") : 0;
     if (!rc) rc = read_texts(ctx, texts, n, err);

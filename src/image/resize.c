@@ -1,0 +1,333 @@
+#include "image/resize.h"
+
+#include "base/error.h"
+#include "image/image.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Filters (Pillow's Resample.c) ---- */
+
+static double box(double x)
+{
+    return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
+}
+
+static double triangle(double x)
+{
+    x = fabs(x);
+    return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+static double cubic(double x)
+{
+    const double a = -0.5;
+    x = fabs(x);
+    if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    return x < 2.0 ? (((x - 5) * x + 8) * x - 4) * a : 0.0;
+}
+
+static double sinc(double x)
+{
+    if (x == 0.0) return 1.0;
+    x *= 3.14159265358979323846;
+    return sin(x) / x;
+}
+
+static double lanczos(double x)
+{
+    return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
+}
+
+static const struct {
+    double (*at)(double x);
+    double support;
+} filters[] = {
+    [RESIZE_BOX] = {box, 0.5}, [RESIZE_BILINEAR] = {triangle, 1.0}, [RESIZE_BICUBIC] = {cubic, 2.0}, [RESIZE_LANCZOS] = {lanczos, 3.0}};
+
+/* For each output position the first input position, how many, and their weights. */
+typedef struct taps {
+    int n, most;               /* output positions; most weights of one */
+    int *first, *count;
+    double *weight;            /* [n][most] */
+    int32_t *fixed;            /* the same times 2^22 */
+} taps;
+
+static const int FIXED = 22;
+
+static void taps_free(taps *t)
+{
+    free(t->first);
+    free(t->count);
+    free(t->weight);
+    free(t->fixed);
+}
+
+static void fill_taps(taps *t, int i, int in, double scale, resize_filter filter)
+{
+    const double wide = scale < 1.0 ? 1.0 : scale, support = filters[filter].support * wide, centre = (i + 0.5) * scale;
+    int low = (int)(centre - support + 0.5), high = (int)(centre + support + 0.5);
+    if (low < 0) low = 0;
+    if (high > in) high = in;
+    double *w = t->weight + (size_t)i * (size_t)t->most, sum = 0;
+    for (int k = 0; k < high - low; k++) {
+        w[k] = filters[filter].at((k + low - centre + 0.5) * (1.0 / wide));
+        sum += w[k];
+    }
+    for (int k = 0; k < high - low; k++) {
+        if (sum != 0.0) w[k] /= sum;
+        double f = w[k] * (1 << FIXED);
+        t->fixed[(size_t)i * (size_t)t->most + (size_t)k] = (int32_t)(f < 0 ? f - 0.5 : f + 0.5);
+    }
+    t->first[i] = low;
+    t->count[i] = high - low;
+}
+
+static int taps_make(taps *t, int in, int out, resize_filter filter, m2m_error *err)
+{
+    const double scale = (double)in / out, support = filters[filter].support * (scale < 1.0 ? 1.0 : scale);
+    *t = (taps){.n = out, .most = (int)ceil(support) * 2 + 1};
+    size_t all = (size_t)out * (size_t)t->most;
+    t->first = malloc((size_t)out * sizeof *t->first);
+    t->count = malloc((size_t)out * sizeof *t->count);
+    t->weight = malloc(all * sizeof *t->weight);
+    t->fixed = malloc(all * sizeof *t->fixed);
+    if (!t->first || !t->count || !t->weight || !t->fixed) {
+        taps_free(t);
+        return fail(err, M2M_ENOMEM, "no memory to resize %d to %d", in, out);
+    }
+    for (int i = 0; i < out; i++) fill_taps(t, i, in, scale, filter);
+    return 0;
+}
+
+/* ---- One pass: rows x n x inner -> rows x t->n x inner. Horizontally inner is the channels, vertically a whole row. ---- */
+
+static uint8_t clip8(int32_t sum)
+{
+    int32_t v = sum >> FIXED;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+static void pass_u8(uint8_t *dst, const uint8_t *src, size_t rows, size_t n, size_t inner, const taps *t)
+{
+    for (size_t r = 0; r < rows; r++, src += n * inner) {
+        for (int i = 0; i < t->n; i++, dst += inner) {
+            const int32_t *w = t->fixed + (size_t)i * (size_t)t->most;
+            const uint8_t *from = src + (size_t)t->first[i] * inner;
+            for (size_t c = 0; c < inner; c++) {
+                int32_t sum = 1 << (FIXED - 1);
+                for (int k = 0; k < t->count[i]; k++) sum += from[(size_t)k * inner + c] * w[k];
+                dst[c] = clip8(sum);
+            }
+        }
+    }
+}
+
+static void pass_f32(float *dst, const float *src, size_t rows, size_t n, size_t inner, const taps *t)
+{
+    for (size_t r = 0; r < rows; r++, src += n * inner) {
+        for (int i = 0; i < t->n; i++, dst += inner) {
+            const double *w = t->weight + (size_t)i * (size_t)t->most;
+            const float *from = src + (size_t)t->first[i] * inner;
+            for (size_t c = 0; c < inner; c++) {
+                double sum = 0;
+                for (int k = 0; k < t->count[i]; k++) sum += (double)from[(size_t)k * inner + c] * w[k];
+                dst[c] = (float)sum;
+            }
+        }
+    }
+}
+
+/* Runs both passes; a pass whose size does not change is left out. in and out: element arrays of `size` bytes each element. */
+static int two_passes(void *dst, int width, int height, const void *src, int in_width, int in_height, int channels, bool bytes,
+                      resize_filter filter, m2m_error *err)
+{
+    const size_t size = bytes ? 1 : sizeof(float), c = (size_t)channels;
+    taps across = {0}, down = {0};
+    int rc = taps_make(&across, in_width, width, filter, err);
+    if (rc) return rc;
+    rc = taps_make(&down, in_height, height, filter, err);
+    void *middle = rc ? NULL : malloc((size_t)width * (size_t)in_height * c * size);
+    if (!rc && !middle) rc = fail(err, M2M_ENOMEM, "no memory to resize %d x %d to %d x %d", in_width, in_height, width, height);
+    if (rc) goto done;
+    if (width == in_width)
+        memcpy(middle, src, (size_t)width * (size_t)in_height * c * size);
+    else if (bytes)
+        pass_u8(middle, src, (size_t)in_height, (size_t)in_width, c, &across);
+    else
+        pass_f32(middle, src, (size_t)in_height, (size_t)in_width, c, &across);
+    if (height == in_height)
+        memcpy(dst, middle, (size_t)width * (size_t)height * c * size);
+    else if (bytes)
+        pass_u8(dst, middle, 1, (size_t)in_height, (size_t)width * c, &down);
+    else
+        pass_f32(dst, middle, 1, (size_t)in_height, (size_t)width * c, &down);
+done:
+    free(middle);
+    taps_free(&across);
+    if (down.first) taps_free(&down);
+    return rc;
+}
+
+int resize_f32(float *dst, int width, int height, const float *src, int in_width, int in_height, int channels,
+               resize_filter filter, m2m_error *err)
+{
+    check(filter != RESIZE_NEAREST && width > 0 && height > 0 && in_width > 0 && in_height > 0, "resize %d x %d to %d x %d",
+        in_width, in_height, width, height);
+    return two_passes(dst, width, height, src, in_width, in_height, channels, false, filter, err);
+}
+
+/* ---- Images ---- */
+
+static int product255(int a, int b)
+{
+    int t = a * b + 128;
+    return ((t >> 8) + t) >> 8;
+}
+
+static void premultiply(m2m_image *img)
+{
+    size_t n = (size_t)img->width * (size_t)img->height;
+    for (uint8_t *p = img->data; n--; p += 4) {
+        for (int c = 0; c < 3; c++) p[c] = (uint8_t)product255(p[c], p[3]);
+    }
+}
+
+static void unpremultiply(m2m_image *img)
+{
+    size_t n = (size_t)img->width * (size_t)img->height;
+    for (uint8_t *p = img->data; n--; p += 4) {
+        if (p[3] == 0 || p[3] == 255) continue;
+        for (int c = 0; c < 3; c++) p[c] = (uint8_t)(255 * p[c] / p[3] > 255 ? 255 : 255 * p[c] / p[3]);
+    }
+}
+
+static void nearest(m2m_image *out, const m2m_image *in)
+{
+    const size_t c = (size_t)in->channels;
+    for (int y = 0; y < out->height; y++) {
+        size_t sy = (size_t)((y + 0.5) * in->height / out->height);
+        for (int x = 0; x < out->width; x++) {
+            size_t sx = (size_t)((x + 0.5) * in->width / out->width);
+            memcpy(out->data + ((size_t)y * (size_t)out->width + (size_t)x) * c, in->data + (sy * (size_t)in->width + sx) * c, c);
+        }
+    }
+}
+
+int image_resize(m2m_image *out, const m2m_image *in, int width, int height, resize_filter filter, m2m_error *err)
+{
+    if (width == in->width && height == in->height) return image_copy(out, in, err);
+    m2m_image source = *in;
+    int rc = m2m_image_new(out, width, height, in->channels, err);
+    if (!rc && filter == RESIZE_NEAREST) {
+        nearest(out, in);
+        return 0;
+    }
+    if (!rc && in->channels == 4) {
+        rc = image_copy(&source, in, err);
+        if (!rc) premultiply(&source);
+    }
+    if (!rc) rc = two_passes(out->data, width, height, source.data, in->width, in->height, in->channels, true, filter, err);
+    if (source.data != in->data) m2m_image_free(&source);
+    if (rc)
+        m2m_image_free(out);
+    else if (in->channels == 4)
+        unpremultiply(out);
+    return rc;
+}
+
+/* ---- Fitting ---- */
+
+static const char *const fit_names[] = {[FIT_CROP] = "crop", [FIT_PAD] = "pad", [FIT_STRETCH] = "stretch"};
+
+bool image_fit_parse(const char *name, image_fit *fit)
+{
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(name, fit_names[i]) != 0) continue;
+        *fit = (image_fit)i;
+        return true;
+    }
+    return false;
+}
+
+/* a*b/c rounded, 1 at least. */
+static int scaled(int a, int b, int c)
+{
+    int64_t v = ((int64_t)a * b * 2 + c) / ((int64_t)2 * c);
+    return v < 1 ? 1 : (int)v;
+}
+
+/* CROP: the part of the input that is kept. PAD: the part of the output that is filled. */
+static void fit_part(int in_width, int in_height, int width, int height, image_fit fit, int *w, int *h)
+{
+    bool wide = (int64_t)in_width * height > (int64_t)width * in_height;       /* than the wanted shape */
+    if (fit == FIT_CROP) {
+        *w = wide ? scaled(in_height, width, height) : in_width;
+        *h = wide ? in_height : scaled(in_width, height, width);
+        if (*w > in_width) *w = in_width;
+        if (*h > in_height) *h = in_height;
+    } else {
+        *w = wide ? width : scaled(height, in_width, in_height);
+        *h = wide ? scaled(width, in_height, in_width) : height;
+        if (*w > width) *w = width;
+        if (*h > height) *h = height;
+    }
+}
+
+static int crop_to(m2m_image *out, const m2m_image *in, int width, int height, resize_filter filter, m2m_error *err)
+{
+    int w, h;
+    m2m_image part;
+    fit_part(in->width, in->height, width, height, FIT_CROP, &w, &h);
+    int rc = image_crop(&part, in, (in->width - w) / 2, (in->height - h) / 2, w, h, err);
+    if (!rc) rc = image_resize(out, &part, width, height, filter, err);
+    if (rc) *out = (m2m_image){0};
+    m2m_image_free(&part);
+    return rc;
+}
+
+static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, const uint8_t pad[3], resize_filter filter,
+                  m2m_error *err)
+{
+    int w, h;
+    m2m_image part;
+    fit_part(in->width, in->height, width, height, FIT_PAD, &w, &h);
+    *out = (m2m_image){0};
+    int rc = image_resize(&part, in, w, h, filter, err);
+    if (!rc) rc = m2m_image_new(out, width, height, in->channels, err);
+    if (!rc) {
+        const int x = (width - w) / 2, y = (height - h) / 2;
+        const size_t row = (size_t)w * (size_t)in->channels;
+        image_fill(out, 0, 0, width, height, pad);
+        for (int i = 0; i < h; i++)
+            memcpy(out->data + ((size_t)(y + i) * (size_t)width + (size_t)x) * (size_t)in->channels, part.data + (size_t)i * row, row);
+    }
+    m2m_image_free(&part);
+    return rc;
+}
+
+int image_fitted(m2m_image *out, const m2m_image *in, int width, int height, image_fit fit, const uint8_t pad[3],
+                 resize_filter filter, m2m_error *err)
+{
+    if (width < 1 || height < 1 || width > IMAGE_SIDE || height > IMAGE_SIDE) return m2m_image_new(out, width, height, 3, err);
+    if (fit == FIT_CROP) return crop_to(out, in, width, height, filter, err);
+    if (fit == FIT_PAD) return pad_to(out, in, width, height, pad, filter, err);
+    return image_resize(out, in, width, height, filter, err);
+}
+
+const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit fit, char *buf, size_t size)
+{
+    int w, h;
+    fit_part(in_width, in_height, width, height, fit, &w, &h);
+    if (in_width == width && in_height == height)
+        snprintf(buf, size, "%d x %d, as it is", width, height);
+    else if (fit == FIT_CROP && (w != in_width || h != in_height))
+        snprintf(buf, size, "%d x %d, cropped to %d x %d, resized to %d x %d", in_width, in_height, w, h, width, height);
+    else if (fit == FIT_PAD && (w != width || h != height))
+        snprintf(buf, size, "%d x %d, resized to %d x %d, padded to %d x %d", in_width, in_height, w, h, width, height);
+    else
+        snprintf(buf, size, "%d x %d, resized to %d x %d", in_width, in_height, width, height);
+    return buf;
+}
