@@ -204,14 +204,19 @@ static void unpremultiply(m2m_image *img)
     }
 }
 
+/* Positions are summed up, as Pillow does, so that ties fall the same way. */
 static void nearest(m2m_image *out, const m2m_image *in)
 {
     const size_t c = (size_t)in->channels;
-    for (int y = 0; y < out->height; y++) {
-        size_t sy = (size_t)((y + 0.5) * in->height / out->height);
-        for (int x = 0; x < out->width; x++) {
-            size_t sx = (size_t)((x + 0.5) * in->width / out->width);
-            memcpy(out->data + ((size_t)y * (size_t)out->width + (size_t)x) * c, in->data + (sy * (size_t)in->width + sx) * c, c);
+    const double step_x = (double)in->width / out->width, step_y = (double)in->height / out->height;
+    double at_y = step_y * 0.5;
+    for (int y = 0; y < out->height; y++, at_y += step_y) {
+        double at_x = step_x * 0.5;
+        int sy = (int)at_y < in->height ? (int)at_y : in->height - 1;
+        uint8_t *row = out->data + (size_t)y * (size_t)out->width * c;
+        for (int x = 0; x < out->width; x++, at_x += step_x) {
+            int sx = (int)at_x < in->width ? (int)at_x : in->width - 1;
+            memcpy(row + (size_t)x * c, in->data + ((size_t)sy * (size_t)in->width + (size_t)sx) * c, c);
         }
     }
 }
