@@ -38,7 +38,8 @@ typedef struct args {
 enum { RUN = -1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
 
 /* Sets defaults, then reads argv[0..argc). own: the struct of c->rows; shared: that of c->table (NULL if there is
- * none). Returns RUN, or the status to exit with after --help or a bad argument, which was then reported. *a is to be freed
+ * none). Returns RUN, or the status to exit with after --help or a bad argument, which was then reported. *a
+ * is to be freed
  * with args_free in any case. */
 int args_parse(const command *c, int argc, char **argv, void *own, void *shared, args *a);
 void args_free(args *a);

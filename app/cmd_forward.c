@@ -69,9 +69,9 @@ const command command_forward = {
     .synopsis = "DIR --component NAME --in X.safetensors --out Y.safetensors [options]",
     .purpose = "run one component of a model on given tensors: checks a port or a conversion",
     .text = "Inputs by component:\n"
-            "  unet                          sample, timestep, encoder_hidden_states\n"
-            "  vae_encoder vae_decoder vae   sample\n"
-            "  m2m                           clean [S,N,C,H,W], noisy [S,N,C,H,W], timesteps [S] or [S,N], dropped [S]\n"
+            "  unet                         sample, timestep, encoder_hidden_states\n"
+            "  vae_encoder vae_decoder vae  sample\n"
+            "  m2m                          clean [S,N,C,H,W], noisy [S,N,C,H,W], timesteps [S] or [S,N], dropped [S]\n"
             "With --backward also noise, the target; for m2m, noisy is then made from clean, noise and timesteps if\n"
             "it is absent.\n"
             "Outputs: sample, moments, features; with --backward also loss and grad.NAME.\n"

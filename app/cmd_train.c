@@ -50,7 +50,8 @@ const command command_train = {
     .purpose = "train a model on sets of images",
     .text = "CONFIG.json holds one object with the keys below; `output` and `data` are needed, and `from` or\n"
             "`config`. The output directory gets the model, checkpoints, a log (JSON lines and TensorBoard), the\n"
-            "loss curve and sample grids as pictures. What it needs of memory is told first. Ctrl-C writes a checkpoint and stops.\n"
+            "loss curve and sample grids as pictures. What it needs of memory is told first. Ctrl-C writes a\n"
+            "checkpoint and stops.\n"
             "\n"
             "Example: cats.json is\n"
             "  {\"config\": \"models/m2m-self-64\", \"data\": \"cats/\", \"output\": \"runs/cats\"}\n"

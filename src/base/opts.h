@@ -24,7 +24,8 @@ void opts_defaults(const m2m_option_table *t, void *options);
 int opts_set(const m2m_option_table *t, void *options, const char *name, const char *value, m2m_error *err);
 
 /* Stores all members of a JSON object; fields that it lacks stay as they are. An array of strings becomes one text
- * joined with commas, in place, so `object` changes; TEXT fields point into it: it must outlive them. null: not given. */
+ * joined with commas, in place, so `object` changes; TEXT fields point into it: it must outlive them. null: not
+ * given. */
 int opts_from_json(const m2m_option_table *t, void *options, cJSON *object, m2m_error *err);
 
 /* All fields as a new JSON object, in the order of the table; NULL TEXT fields are null. NULL: out of memory. */
