@@ -2,83 +2,133 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "image/formats.h"
+#include "image/image.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* In the order of image_format. */
-static const codec *const codecs[] = {&codec_png, &codec_jpeg, &codec_webp};
+enum { FILE_LIMIT = 1 << 30, PNG_LEVEL = 6, QUALITY = 95 };
 
-enum { N_CODECS = sizeof codecs / sizeof *codecs };
-
-int codec_new(m2m_image *img, int64_t width, int64_t height, int channels, m2m_error *err)
+image_format image_sniff(const void *data, size_t size)
 {
-    if (width < 1 || height < 1 || width > IMAGE_SIDE || height > IMAGE_SIDE)
-        return fail(err, M2M_EFORMAT, "image has %lld x %lld pixels, sides of 1..%d wanted", (long long)width, (long long)height,
-            (int)IMAGE_SIDE);
-    if (width * height > IMAGE_PIXELS)
-        return fail(err, M2M_EFORMAT, "image has %lld x %lld = %lld pixels, at most %d allowed", (long long)width,
-            (long long)height, (long long)(width * height), (int)IMAGE_PIXELS);
-    return m2m_image_new(img, (int)width, (int)height, channels, err);
+    const char *p = data;
+    if (size >= 8 && memcmp(p, "\x89PNG\r\n\x1a\n", 8) == 0) return IMAGE_PNG;
+    if (size >= 3 && memcmp(p, "\xff\xd8\xff", 3) == 0) return IMAGE_JPEG;
+    if (size >= 12 && memcmp(p, "RIFF", 4) == 0 && memcmp(p + 8, "WEBP", 4) == 0) return IMAGE_WEBP;
+    return IMAGE_UNKNOWN;
 }
 
-int image_decode(m2m_image *img, const void *data, size_t size, m2m_error *err)
+image_format image_format_of(const char *path)
 {
+    if (path_ends(path, ".png")) return IMAGE_PNG;
+    if (path_ends(path, ".jpg") || path_ends(path, ".jpeg")) return IMAGE_JPEG;
+    return path_ends(path, ".webp") ? IMAGE_WEBP : IMAGE_UNKNOWN;
+}
+
+int image_decode(m2m_image *img, const void *data, size_t size, const char *name, m2m_error *err)
+{
+    int orientation = 1, rc;
     *img = (m2m_image){0};
-    for (int i = 0; i < N_CODECS; i++) {
-        if (!codecs[i]->knows(data, size)) continue;
-        int orientation = 1;
-        int rc = codecs[i]->decode(img, &orientation, data, size, err);
-        if (!rc) rc = image_orient(img, orientation, err);
-        if (rc) m2m_image_free(img);
-        return rc;
+    switch (image_sniff(data, size)) {
+    case IMAGE_PNG: rc = png_decode(img, &orientation, data, size, name, err); break;
+    case IMAGE_JPEG: rc = jpeg_decode(img, &orientation, data, size, name, err); break;
+    case IMAGE_WEBP: rc = webp_decode(img, &orientation, data, size, name, err); break;
+    default:
+        return fail(err, M2M_EFORMAT, "%s: %s, a PNG, JPEG or WebP image was wanted", name,
+                    size ? "of unknown format" : "empty");
     }
-    return fail(err, M2M_EFORMAT, "%zu bytes are neither PNG nor JPEG nor WebP", size);
-}
-
-int image_encode(const m2m_image *img, image_format format, int quality, const m2m_text *texts, int n_texts, uint8_t **data,
-                 size_t *size, m2m_error *err)
-{
-    check((int)format >= 0 && (int)format < N_CODECS, "image format %d", (int)format);
-    if (quality < 1 || quality > 100) return fail(err, M2M_EINVAL, "quality is %d, wanted 1..100", quality);
-    if (img->width < 1 || img->height < 1 || !img->data) return fail(err, M2M_EINVAL, "the image is empty");
-    return codecs[format]->encode(img, quality, texts, n_texts, data, size, err);
-}
-
-bool image_format_of(const char *name, image_format *format)
-{
-    for (int i = 0; i < N_CODECS; i++) {
-        for (const char *const *end = codecs[i]->ends; *end; end++) {
-            if (!path_ends(name, *end)) continue;
-            *format = (image_format)i;
-            return true;
-        }
+    if (!rc && image_orient(img, orientation, err)) {
+        image_free(img);
+        rc = fail_prefix(err, M2M_ENOMEM, "%s", name);
     }
-    return false;
+    return rc;
 }
 
-int m2m_image_load(m2m_image *img, const char *path, m2m_error *err)
+int image_load(m2m_image *img, const char *path, m2m_error *err)
 {
     char *data;
     size_t size;
     *img = (m2m_image){0};
-    int rc = file_read_all(path, IMAGE_FILE, &data, &size, err);
+    int rc = file_read_all(path, FILE_LIMIT, &data, &size, err);
     if (rc) return rc;
-    rc = image_decode(img, data, size, err);
+    rc = image_decode(img, data, size, path, err);
     free(data);
-    return rc ? fail_prefix(err, rc, "%s", path) : 0;
+    return rc;
 }
 
-int m2m_image_save(const m2m_image *img, const char *path, const m2m_text *texts, int n_texts, m2m_error *err)
+int image_encode_png(const m2m_image *img, const m2m_text *texts, int n_texts, int level, uint8_t **data, size_t *size,
+                     m2m_error *err)
 {
-    enum { QUALITY = 95 };
-    image_format format;
-    uint8_t *data;
-    size_t size;
-    if (!image_format_of(path, &format))
-        return fail(err, M2M_EINVAL, "%s: ends like no image file, wanted .png, .jpg or .webp", path);
-    int rc = image_encode(img, format, QUALITY, texts, n_texts, &data, &size, err);
+    return png_encode(img, texts, n_texts, level, data, size, err);
+}
+
+static int encode_flat(const m2m_image *img, uint8_t **data, size_t *size, m2m_error *err)
+{
+    m2m_image flat;
+    if (img->channels == 3) return jpeg_encode(img, QUALITY, data, size, err);
+    int rc = image_copy(&flat, img, err);
+    if (rc) return rc;
+    image_flatten(&flat, (const uint8_t[3]){255, 255, 255});
+    rc = jpeg_encode(&flat, QUALITY, data, size, err);
+    image_free(&flat);
+    return rc;
+}
+
+int image_save(const m2m_image *img, const char *path, const m2m_text *texts, int n_texts, m2m_error *err)
+{
+    uint8_t *data = NULL;
+    size_t size = 0;
+    int rc;
+    switch (image_format_of(path)) {
+    case IMAGE_PNG: rc = png_encode(img, texts, n_texts, PNG_LEVEL, &data, &size, err); break;
+    case IMAGE_JPEG: rc = encode_flat(img, &data, &size, err); break;
+    case IMAGE_WEBP: rc = webp_encode(img, QUALITY, &data, &size, err); break;
+    default:
+        return fail(err, M2M_EINVAL, "%s: ends in none of .png, .jpg, .jpeg, .webp", path);
+    }
     if (rc) return fail_prefix(err, rc, "%s", path);
     rc = file_write_all(path, data, size, err);
     free(data);
     return rc;
+}
+
+/* ---- Texts ---- */
+
+int image_decode_texts(const void *data, size_t size, const char *name, m2m_text **texts, int *n, m2m_error *err)
+{
+    *texts = NULL;
+    *n = 0;
+    return image_sniff(data, size) == IMAGE_PNG ? png_texts(data, size, name, texts, n, err) : 0;
+}
+
+int image_read_texts(const char *path, m2m_text **texts, int *n, m2m_error *err)
+{
+    char *data;
+    size_t size;
+    *texts = NULL;
+    *n = 0;
+    int rc = file_read_all(path, FILE_LIMIT, &data, &size, err);
+    if (rc) return rc;
+    rc = image_decode_texts(data, size, path, texts, n, err);
+    free(data);
+    return rc;
+}
+
+void image_texts_free(m2m_text **texts, int n)
+{
+    for (int i = 0; *texts && i < n; i++) {
+        free((char *)(uintptr_t)(*texts)[i].keyword);
+        free((char *)(uintptr_t)(*texts)[i].text);
+    }
+    free(*texts);
+    *texts = NULL;
+}
+
+const char *image_text_find(const m2m_text *texts, int n, const char *keyword)
+{
+    for (int i = 0; i < n; i++) {
+        if (strcmp(texts[i].keyword, keyword) == 0) return texts[i].text;
+    }
+    return NULL;
 }

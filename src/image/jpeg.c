@@ -1,106 +1,73 @@
-/* JPEG by libturbojpeg. */
+/* JPEG through libturbojpeg. */
+#include "image/formats.h"
+
 #include "base/error.h"
-#include "image/codec.h"
+#include "image/exif.h"
+#include "image/image.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <turbojpeg.h>
 
-static bool knows(const uint8_t *data, size_t size)
+/* Warnings after which the picture is whole all the same, as libjpeg words them. */
+static bool harmless(const char *warning)
 {
-    return size >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
+    return strstr(warning, "extraneous bytes") || strstr(warning, "Invalid SOS parameters") || strstr(warning, "Adobe") ||
+           strstr(warning, "JFIF revision");
 }
 
-/* Walks the segments before the pixels to APP1 with EXIF. */
-static int find_orientation(const uint8_t *data, size_t size)
+static int failed(m2m_error *err, const char *name, tjhandle tj)
 {
-    size_t at = 2;
-    while (at + 4 <= size && data[at] == 0xff) {
-        int marker = data[at + 1];
-        size_t length = (size_t)data[at + 2] << 8 | data[at + 3];
-        if (marker == 0xff) {                            /* padding */
-            at++;
-            continue;
-        }
-        if (marker == 0xda || length < 2 || length > size - at - 2) break;
-        if (marker == 0xe1 && length >= 8 && memcmp(data + at + 4, "Exif\0\0", 6) == 0)
-            return exif_orientation(data + at + 4, length - 2);
-        at += 2 + length;
-    }
-    return 1;
+    return fail(err, M2M_EFORMAT, "%s: not a sound JPEG: %s", name, tjGetErrorStr2(tj));
 }
 
-/* libjpeg calls a truncated file a warning and fills the rest with gray; the only harmless one is bytes between segments. */
-static bool harmless(tjhandle tj)
+static int decode(m2m_image *img, tjhandle tj, const uint8_t *data, size_t size, const char *name, m2m_error *err)
 {
-    return tjGetErrorCode(tj) == TJERR_WARNING && strstr(tjGetErrorStr2(tj), "extraneous bytes");
-}
-
-static int broken(tjhandle tj, m2m_error *err)
-{
-    return fail(err, M2M_EFORMAT, "JPEG: %s", tjGetErrorStr2(tj));
-}
-
-static int decode(m2m_image *img, int *orientation, const uint8_t *data, size_t size, m2m_error *err)
-{
-    int width, height, sampling, space, rc;
-    tjhandle tj = tjInitDecompress();
-    if (!tj) return fail(err, M2M_ENOMEM, "no memory to decode JPEG");
-    if (tjDecompressHeader3(tj, data, size, &width, &height, &sampling, &space) && !harmless(tj)) {
-        rc = broken(tj, err);
-        goto done;
-    }
-    if (space == TJCS_CMYK || space == TJCS_YCCK) {
-        rc = fail(err, M2M_EUNSUPPORTED, "JPEG: colours are CMYK, wanted RGB or gray");
-        goto done;
-    }
-    rc = codec_new(img, width, height, 3, err);
-    if (rc) goto done;
-    const int flags = TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS;
-    if (tjDecompress2(tj, data, size, img->data, width, 0, height, TJPF_RGB, flags) && !harmless(tj)) {
-        rc = broken(tj, err);
-        m2m_image_free(img);
-    } else {
-        *orientation = find_orientation(data, size);
-    }
-done:
-    tjDestroy(tj);
-    return rc;
-}
-
-static int compress(const m2m_image *img, int quality, uint8_t **data, size_t *size, m2m_error *err)
-{
-    const int sampling = quality >= 90 ? TJSAMP_444 : TJSAMP_420;
-    unsigned long room = tjBufSize(img->width, img->height, sampling);
-    uint8_t *out = room == (unsigned long)-1 ? NULL : malloc(room);
-    tjhandle tj = tjInitCompress();
-    int rc = out && tj ? 0 : fail(err, M2M_ENOMEM, "no memory to encode JPEG");
-    if (!rc && tjCompress2(tj, img->data, img->width, 0, img->height, TJPF_RGB, &out, &room, sampling, quality,
-                   TJFLAG_ACCURATEDCT | TJFLAG_NOREALLOC))
-        rc = fail(err, M2M_EINVAL, "JPEG: %s", tjGetErrorStr2(tj));
-    if (tj) tjDestroy(tj);
-    if (rc) {
-        free(out);
-        return rc;
-    }
-    *data = out;
-    *size = room;
-    return 0;
-}
-
-static int encode(const m2m_image *img, int quality, const m2m_text *texts, int n_texts, uint8_t **data, size_t *size,
-                  m2m_error *err)
-{
-    (void)texts;
-    (void)n_texts;
-    if (img->channels == 3) return compress(img, quality, data, size, err);
-    m2m_image flat;
-    int rc = image_copy(&flat, img, err);
+    int width = 0, height = 0, subsampling, colours = -1;
+    if (tjDecompressHeader3(tj, data, size, &width, &height, &subsampling, &colours) &&
+        (tjGetErrorCode(tj) != TJERR_WARNING || !harmless(tjGetErrorStr2(tj))))
+        return failed(err, name, tj);
+    int rc = image_check_sides(width, height, name, err);
     if (rc) return rc;
-    image_flatten(&flat, (const uint8_t[3]){255, 255, 255});
-    rc = compress(&flat, quality, data, size, err);
-    m2m_image_free(&flat);
+    if (colours == TJCS_CMYK || colours == TJCS_YCCK)
+        return fail(err, M2M_EUNSUPPORTED, "%s: a JPEG in CMYK (for print), RGB or gray was wanted", name);
+    if (image_new(img, width, height, 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
+    if (tjDecompress2(tj, data, size, img->data, width, 0, height, TJPF_RGB, TJFLAG_LIMITSCANS | TJFLAG_ACCURATEDCT) == 0)
+        return 0;
+    if (tjGetErrorCode(tj) == TJERR_WARNING && harmless(tjGetErrorStr2(tj))) return 0;
+    image_free(img);
+    return failed(err, name, tj);
+}
+
+int jpeg_decode(m2m_image *img, int *orientation, const uint8_t *data, size_t size, const char *name, m2m_error *err)
+{
+    *img = (m2m_image){0};
+    tjhandle tj = tjInitDecompress();
+    if (!tj) return fail(err, M2M_ENOMEM, "%s: no memory to read it", name);
+    int rc = decode(img, tj, data, size, name, err);
+    tjDestroy(tj);
+    *orientation = rc ? 1 : exif_of_jpeg(data, size);
     return rc;
 }
 
-const codec codec_jpeg = {"JPEG", {".jpg", ".jpeg"}, knows, decode, encode};
+int jpeg_encode(const m2m_image *img, int quality, uint8_t **data, size_t *size, m2m_error *err)
+{
+    tjhandle tj = tjInitCompress();
+    if (!tj) return fail(err, M2M_ENOMEM, "JPEG: no memory to make it");
+    unsigned long length = tjBufSize(img->width, img->height, TJSAMP_444);
+    unsigned char *made = malloc(length);
+    int rc = 0;
+    if (!made)
+        rc = fail(err, M2M_ENOMEM, "JPEG: no memory to make it");
+    else if (tjCompress2(tj, img->data, img->width, 0, img->height, TJPF_RGB, &made, &length, TJSAMP_444, quality,
+                         TJFLAG_NOREALLOC | TJFLAG_ACCURATEDCT))
+        rc = fail(err, M2M_EINVAL, "JPEG: can't make it: %s", tjGetErrorStr2(tj));
+    tjDestroy(tj);
+    if (rc) {
+        free(made);
+    } else {
+        *data = made;
+        *size = length;
+    }
+    return rc;
+}

@@ -1,217 +1,234 @@
-/* PNG by libspng, with texts: tEXt when all is Latin-1, else iTXt in UTF-8 (P23: other readers garble UTF-8 in tEXt). */
+/* PNG through libspng. */
+#include "image/formats.h"
+
 #include "base/error.h"
 #include "base/str.h"
 #include "image/codec.h"
+#include "image/exif.h"
+#include "image/image.h"
 
 #include <spng.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 16 << 20, CHUNKS = 64 << 20 };    /* most bytes of one ancillary chunk and of all, decompressed */
+enum { CHUNK_LIMIT = 64 << 20, KEYWORD = 79 };
 
-static bool knows(const uint8_t *data, size_t size)
+static int failed(m2m_error *err, const char *name, int status)
 {
-    return size >= 8 && memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0;
+    int code = status == SPNG_EMEM ? M2M_ENOMEM : M2M_EFORMAT;
+    return fail(err, code, "%s: not a sound PNG: %s", name, spng_strerror(status));
 }
 
-static int broken(m2m_error *err, int code)
-{
-    return fail(err, code == SPNG_EMEM ? M2M_ENOMEM : M2M_EFORMAT, "PNG: %s", spng_strerror(code));
-}
-
-static spng_ctx *open_decoder(const uint8_t *data, size_t size)
+/* A context that is about to read these bytes, the header checked. NULL on failure. */
+static spng_ctx *open_png(struct spng_ihdr *ihdr, const uint8_t *data, size_t size, const char *name, m2m_error *err)
 {
     spng_ctx *ctx = spng_ctx_new(0);
-    if (!ctx) return NULL;
+    if (!ctx) {
+        fail(err, M2M_ENOMEM, "%s: no memory to read it", name);
+        return NULL;
+    }
     spng_set_image_limits(ctx, IMAGE_SIDE, IMAGE_SIDE);
-    spng_set_chunk_limits(ctx, CHUNK, CHUNKS);
-    spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_DISCARD);   /* a broken comment does not make pixels unreadable */
-    spng_set_png_buffer(ctx, data, size);
+    spng_set_chunk_limits(ctx, CHUNK_LIMIT, CHUNK_LIMIT);
+    spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_DISCARD);    /* a damaged text does not spoil the picture */
+    int status = spng_set_png_buffer(ctx, data, size);
+    if (!status) status = spng_get_ihdr(ctx, ihdr);
+    if (status) failed(err, name, status);
+    if (status || image_check_sides(ihdr->width, ihdr->height, name, err)) {
+        spng_ctx_free(ctx);
+        return NULL;
+    }
     return ctx;
 }
 
-static bool has_alpha(spng_ctx *ctx, const struct spng_ihdr *ihdr)
+static int decode_pixels(m2m_image *img, spng_ctx *ctx, const struct spng_ihdr *ihdr, const char *name, m2m_error *err)
 {
     struct spng_trns trns;
-    return ihdr->color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA || ihdr->color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA ||
-           spng_get_trns(ctx, &trns) == 0;
+    int type = ihdr->color_type;
+    int transparent = spng_get_trns(ctx, &trns);
+    if (transparent && transparent != SPNG_ECHUNKAVAIL) return failed(err, name, transparent);
+    bool alpha = !transparent || type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA || type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
+    if (image_new(img, (int)ihdr->width, (int)ihdr->height, alpha ? 4 : 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
+    int status = spng_decode_image(ctx, img->data, image_bytes(img), alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8, SPNG_DECODE_TRNS);
+    if (!status) return 0;
+    image_free(img);
+    return failed(err, name, status);
 }
 
-static int decode(m2m_image *img, int *orientation, const uint8_t *data, size_t size, m2m_error *err)
+int png_decode(m2m_image *img, int *orientation, const uint8_t *data, size_t size, const char *name, m2m_error *err)
 {
     struct spng_ihdr ihdr;
     struct spng_exif exif;
-    spng_ctx *ctx = open_decoder(data, size);
-    if (!ctx) return fail(err, M2M_ENOMEM, "no memory to decode PNG");
-    int code = spng_get_ihdr(ctx, &ihdr), rc = 0;
-    if (code) {
-        rc = broken(err, code);
-        goto done;
-    }
-    bool alpha = has_alpha(ctx, &ihdr);
-    rc = codec_new(img, ihdr.width, ihdr.height, alpha ? 4 : 3, err);
-    if (rc) goto done;
-    size_t bytes = (size_t)img->width * (size_t)img->height * (size_t)img->channels;
-    code = spng_decode_image(ctx, img->data, bytes, alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8, alpha ? SPNG_DECODE_TRNS : 0);
-    if (code) {
-        m2m_image_free(img);
-        rc = broken(err, code);
-        goto done;
-    }
-    if (spng_get_exif(ctx, &exif) == 0) *orientation = exif_orientation((const uint8_t *)exif.data, exif.length);
-done:
+    *img = (m2m_image){0};
+    spng_ctx *ctx = open_png(&ihdr, data, size, name, err);
+    if (!ctx) return err ? err->code : M2M_EFORMAT;
+    int rc = decode_pixels(img, ctx, &ihdr, name, err);
+    *orientation = 1;
+    if (!rc && !spng_get_exif(ctx, &exif)) *orientation = exif_orientation((const uint8_t *)exif.data, exif.length);
     spng_ctx_free(ctx);
     return rc;
 }
 
 /* ---- Texts ---- */
 
-/* Latin-1 text as UTF-8, to be freed. */
-static char *from_latin1(const char *text, size_t n)
+/* Latin-1 to UTF-8, or UTF-8 with what is none replaced; to be freed. NULL: out of memory. */
+static char *to_utf8(const char *text, size_t n, bool latin1)
 {
     str s = {0};
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c >= 0x80) {
+    while (n) {
+        unsigned char c = (unsigned char)*text;
+        int size = latin1 ? 0 : utf8_next(text, n, NULL);
+        if (size) {
+            str_bytes(&s, text, (size_t)size);
+        } else if (!latin1) {
+            str_add(&s, "\xEF\xBF\xBD");
+        } else if (c < 0x80) {
+            str_char(&s, (char)c);
+        } else {
             str_char(&s, (char)(0xc0 | c >> 6));
-            c = 0x80 | (c & 0x3f);
+            str_char(&s, (char)(0x80 | (c & 0x3f)));
         }
-        str_char(&s, (char)c);
+        text += size ? size : 1;
+        n -= size ? (size_t)size : 1;
     }
     return str_take(&s);
 }
 
-/* UTF-8 text in Latin-1, to be freed; *n gets its bytes. NULL with *fits false: it has characters that PNG's tEXt can't hold. */
-static char *to_latin1(const char *text, bool *fits, size_t *n)
+/* UTF-8 as Latin-1, if it can be said with the characters that tEXt allows. NULL: no (or out of memory). */
+static char *to_latin1(const char *text, size_t n)
 {
-    size_t left = strlen(text), used = 0;
-    char *out = malloc(left + 1);
-    *fits = true;
-    while (out && left) {
-        uint32_t c = 0;
-        int size = utf8_next(text, left, &c);
-        if (!size || c > 0xff || (c < 0x20 && c != '\n') || (c >= 0x7f && c < 0xa0)) {
-            *fits = false;
+    char *out = malloc(n + 1), *to = out;
+    while (out && n) {
+        uint32_t code;
+        int size = utf8_next(text, n, &code);
+        if (!size || !(code == '\n' || (code >= 0x20 && code < 0x7f) || (code >= 0xa0 && code <= 0xff))) {
             free(out);
             return NULL;
         }
-        out[used++] = (char)c;
+        *to++ = (char)(unsigned char)code;
         text += size;
-        left -= (size_t)size;
+        n -= (size_t)size;
     }
-    if (out) out[used] = 0;
-    *n = used;
+    if (out) *to = 0;
     return out;
 }
 
-static int read_texts(spng_ctx *ctx, m2m_text **texts, int *n, m2m_error *err)
+static int take_text(m2m_text *out, const struct spng_text *from)
 {
+    bool latin1 = from->type != SPNG_ITXT;
+    size_t n = memchr(from->text, 0, from->length) ? strlen(from->text) : from->length;
+    out->keyword = to_utf8(from->keyword, strlen(from->keyword), true);
+    out->text = to_utf8(from->text, n, latin1);
+    return out->keyword && out->text ? 0 : -1;
+}
+
+int png_texts(const uint8_t *data, size_t size, const char *name, m2m_text **texts, int *n, m2m_error *err)
+{
+    struct spng_ihdr ihdr;
     uint32_t count = 0;
-    int code = spng_get_text(ctx, NULL, &count);
-    if (code == SPNG_ECHUNKAVAIL) count = code = 0;
-    if (code) return broken(err, code);
-    struct spng_text *found = calloc((size_t)count + 1, sizeof *found);
-    m2m_text *list = calloc((size_t)count + 1, sizeof *list);
-    int rc = found && list ? 0 : fail(err, M2M_ENOMEM, "no memory for %u texts", (unsigned)count);
-    if (!rc && count && (code = spng_get_text(ctx, found, &count)) != 0) rc = broken(err, code);
-    for (uint32_t i = 0; !rc && i < count; i++) {
-        const char *text = found[i].text;
-        bool utf8 = found[i].type == SPNG_ITXT && utf8_valid(text, found[i].length);
-        list[i].keyword = from_latin1(found[i].keyword, strlen(found[i].keyword));
-        list[i].text = utf8 ? strndup(text, found[i].length) : from_latin1(text, found[i].length);
-        if (!list[i].keyword || !list[i].text) rc = fail(err, M2M_ENOMEM, "no memory for %u texts", (unsigned)count);
+    spng_ctx *ctx = open_png(&ihdr, data, size, name, err);
+    if (!ctx) return err ? err->code : M2M_EFORMAT;
+    int status = spng_get_text(ctx, NULL, &count), rc = 0;
+    struct spng_text *found = NULL;
+    m2m_text *out = NULL;
+    if (!status) {
+        found = calloc(count, sizeof *found);
+        out = calloc(count, sizeof *out);
+        status = found && out ? spng_get_text(ctx, found, &count) : SPNG_EMEM;
+    }
+    if (status == SPNG_ECHUNKAVAIL) {    /* there is none */
+        count = 0;
+        status = 0;
+    }
+    for (uint32_t i = 0; i < count && !status; i++) {
+        if (take_text(&out[i], &found[i])) status = SPNG_EMEM;
+    }
+    if (status) {
+        if (out) image_texts_free(&out, (int)count);
+        rc = failed(err, name, status);
+    } else {
+        *texts = out;
+        *n = (int)count;
     }
     free(found);
-    if (rc) {
-        image_texts_free(&list, (int)count);
-        return rc;
+    spng_ctx_free(ctx);
+    return rc;
+}
+
+/* ---- Writing ---- */
+
+static int check_keyword(const char *keyword, m2m_error *err)
+{
+    size_t n = strlen(keyword);
+    bool good = n >= 1 && n <= KEYWORD && keyword[0] != ' ' && keyword[n - 1] != ' ' && !strstr(keyword, "  ");
+    for (size_t i = 0; i < n && good; i++) {
+        unsigned char c = (unsigned char)keyword[i];
+        good = (c >= 0x20 && c < 0x7f) || c >= 0xa1;
     }
-    *texts = list;
-    *n = (int)count;
+    if (good) return 0;
+    return fail(err, M2M_EINVAL, "PNG text: keyword '%.80s', 1..%d printable Latin-1 characters without outer or double "
+                "spaces were wanted", keyword, KEYWORD);
+}
+
+/* Fills *to; to->text is to be freed. to->length 0: nothing to write. */
+static int make_text(struct spng_text *to, const m2m_text *from, m2m_error *err)
+{
+    static char empty[1];
+    int rc = check_keyword(from->keyword, err);
+    if (rc) return rc;
+    size_t n = strlen(from->text);
+    *to = (struct spng_text){.type = SPNG_TEXT, .text = to_latin1(from->text, n)};
+    if (!to->text) {
+        to->type = SPNG_ITXT;
+        to->text = to_utf8(from->text, n, false);
+        to->language_tag = to->translated_keyword = empty;
+    }
+    if (!to->text) return fail(err, M2M_ENOMEM, "PNG text '%s': no memory", from->keyword);
+    memcpy(to->keyword, from->keyword, strlen(from->keyword) + 1);
+    to->length = strlen(to->text);
     return 0;
 }
 
-int image_texts(const void *data, size_t size, m2m_text **texts, int *n, m2m_error *err)
+/* Hands the texts to ctx, which copies nothing: *made must live until the image is written. */
+static int set_texts(spng_ctx *ctx, struct spng_text *made, const m2m_text *texts, int n, m2m_error *err)
 {
-    if (!knows(data, size)) return fail(err, M2M_EFORMAT, "%zu bytes are no PNG", size);
-    spng_ctx *ctx = open_decoder(data, size);
-    if (!ctx) return fail(err, M2M_ENOMEM, "no memory to decode PNG");
-    int code = spng_decode_chunks(ctx);              /* those before the pixels, where everybody writes texts */
-    struct spng_ihdr ihdr;
-    int rc = code ? broken(err, code) : spng_get_ihdr(ctx, &ihdr) ? fail(err, M2M_EFORMAT, "PNG has no header") : 0;
-    if (!rc) rc = read_texts(ctx, texts, n, err);
-    spng_ctx_free(ctx);
-    return rc;
-}
-
-void image_texts_free(m2m_text **texts, int n)
-{
-    for (int i = 0; *texts && i < n; i++) {
-        free((void *)(uintptr_t)(*texts)[i].keyword);
-        free((void *)(uintptr_t)(*texts)[i].text);
+    int used = 0;
+    for (int i = 0; i < n; i++) {
+        int rc = make_text(&made[used], &texts[i], err);
+        if (rc) return rc;
+        if (made[used].length) {
+            used++;
+        } else {    /* libspng writes no empty texts */
+            free(made[used].text);
+            made[used].text = NULL;
+        }
     }
-    free(*texts);
-    *texts = NULL;
+    int status = used ? spng_set_text(ctx, made, (uint32_t)used) : 0;
+    return status ? fail(err, M2M_EINVAL, "PNG texts: %s", spng_strerror(status)) : 0;
 }
 
-/* Fills one chunk; what it points to is to be freed by free_chunks. */
-static int make_chunk(struct spng_text *chunk, const m2m_text *t, char *empty, m2m_error *err)
+static int encode(spng_ctx *ctx, const m2m_image *img, int level, uint8_t **data, size_t *size, m2m_error *err)
 {
-    bool fits;
-    size_t n;
-    char *keyword = to_latin1(t->keyword, &fits, &n);
-    if (!keyword || n < 1 || n > 79) {
-        free(keyword);
-        return fail(err, fits && !keyword ? M2M_ENOMEM : M2M_EINVAL, "PNG keyword \"%.100s\": 1 to 79 Latin-1 characters wanted",
-            t->keyword);
-    }
-    memcpy(chunk->keyword, keyword, n + 1);
-    free(keyword);
-    chunk->text = to_latin1(t->text, &fits, &chunk->length);
-    chunk->type = SPNG_TEXT;
-    if (!fits) {
-        chunk->type = SPNG_ITXT;
-        chunk->length = strlen(t->text);
-        chunk->language_tag = chunk->translated_keyword = empty;
-        if (!utf8_valid(t->text, chunk->length)) return fail(err, M2M_EINVAL, "PNG text \"%s\": is not UTF-8", t->keyword);
-        chunk->text = strdup(t->text);
-    }
-    return chunk->text ? 0 : fail(err, M2M_ENOMEM, "no memory for PNG text \"%s\"", t->keyword);
-}
-
-static void free_chunks(struct spng_text *chunks, int n)
-{
-    for (int i = 0; chunks && i < n; i++) free(chunks[i].text);
-    free(chunks);
-}
-
-static int encode(const m2m_image *img, int quality, const m2m_text *texts, int n_texts, uint8_t **data, size_t *size,
-                  m2m_error *err)
-{
-    (void)quality;
-    char empty[1] = "";
     struct spng_ihdr ihdr = {.width = (uint32_t)img->width, .height = (uint32_t)img->height, .bit_depth = 8,
         .color_type = img->channels == 4 ? SPNG_COLOR_TYPE_TRUECOLOR_ALPHA : SPNG_COLOR_TYPE_TRUECOLOR};
-    size_t bytes = (size_t)img->width * (size_t)img->height * (size_t)img->channels;
-    int code = 0, rc = 0;
-    struct spng_text *chunks = calloc((size_t)n_texts + 1, sizeof *chunks);
-    spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
-    if (!chunks || !ctx) rc = fail(err, M2M_ENOMEM, "no memory to encode PNG");
-    for (int i = 0; !rc && i < n_texts; i++) rc = make_chunk(&chunks[i], &texts[i], empty, err);
-    if (rc) goto done;
-    spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1);
-    code = spng_set_ihdr(ctx, &ihdr);
-    if (!code && n_texts) code = spng_set_text(ctx, chunks, (uint32_t)n_texts);
-    if (!code) code = spng_encode_image(ctx, img->data, bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
-    void *png = code ? NULL : spng_get_png_buffer(ctx, size, &code);
-    if (png)
-        *data = png;
-    else
-        rc = fail(err, code == SPNG_EMEM ? M2M_ENOMEM : M2M_EINVAL, "PNG: %s", spng_strerror(code));
-done:
-    free_chunks(chunks, n_texts);
-    spng_ctx_free(ctx);
-    return rc;
+    int status = spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1);
+    if (!status) status = spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL, level);
+    if (!status) status = spng_set_ihdr(ctx, &ihdr);
+    if (!status) status = spng_encode_image(ctx, img->data, image_bytes(img), SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
+    uint8_t *made = status ? NULL : spng_get_png_buffer(ctx, size, &status);
+    if (!made) return fail(err, status == SPNG_EMEM ? M2M_ENOMEM : M2M_EINVAL, "PNG: can't make it: %s", spng_strerror(status));
+    *data = made;
+    return 0;
 }
 
-const codec codec_png = {"PNG", {".png"}, knows, decode, encode};
+int png_encode(const m2m_image *img, const m2m_text *texts, int n_texts, int level, uint8_t **data, size_t *size,
+               m2m_error *err)
+{
+    spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
+    struct spng_text *made = calloc((size_t)n_texts + 1, sizeof *made);
+    int rc = ctx && made ? set_texts(ctx, made, texts, n_texts, err) : fail(err, M2M_ENOMEM, "PNG: no memory to make it");
+    if (!rc) rc = encode(ctx, img, level, data, size, err);
+    spng_ctx_free(ctx);
+    for (int i = 0; made && i < n_texts; i++) free(made[i].text);
+    free(made);
+    return rc;
+}

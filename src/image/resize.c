@@ -1,6 +1,7 @@
 #include "image/resize.h"
 
 #include "base/error.h"
+#include "image/draw.h"
 #include "image/image.h"
 
 #include <math.h>
@@ -225,7 +226,7 @@ int image_resize(m2m_image *out, const m2m_image *in, int width, int height, res
 {
     if (width == in->width && height == in->height) return image_copy(out, in, err);
     m2m_image source = *in;
-    int rc = m2m_image_new(out, width, height, in->channels, err);
+    int rc = image_new(out, width, height, in->channels, err);
     if (!rc && filter == RESIZE_NEAREST) {
         nearest(out, in);
         return 0;
@@ -235,9 +236,9 @@ int image_resize(m2m_image *out, const m2m_image *in, int width, int height, res
         if (!rc) premultiply(&source);
     }
     if (!rc) rc = two_passes(out->data, width, height, source.data, in->width, in->height, in->channels, true, filter, err);
-    if (source.data != in->data) m2m_image_free(&source);
+    if (source.data != in->data) image_free(&source);
     if (rc)
-        m2m_image_free(out);
+        image_free(out);
     else if (in->channels == 4)
         unpremultiply(out);
     return rc;
@@ -289,7 +290,7 @@ static int crop_to(m2m_image *out, const m2m_image *in, int width, int height, r
     int rc = image_crop(&part, in, (in->width - w) / 2, (in->height - h) / 2, w, h, err);
     if (!rc) rc = image_resize(out, &part, width, height, filter, err);
     if (rc) *out = (m2m_image){0};
-    m2m_image_free(&part);
+    image_free(&part);
     return rc;
 }
 
@@ -301,7 +302,7 @@ static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, co
     fit_part(in->width, in->height, width, height, FIT_PAD, &w, &h);
     *out = (m2m_image){0};
     int rc = image_resize(&part, in, w, h, filter, err);
-    if (!rc) rc = m2m_image_new(out, width, height, in->channels, err);
+    if (!rc) rc = image_new(out, width, height, in->channels, err);
     if (!rc) {
         const int x = (width - w) / 2, y = (height - h) / 2;
         const size_t row = (size_t)w * (size_t)in->channels;
@@ -309,14 +310,14 @@ static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, co
         for (int i = 0; i < h; i++)
             memcpy(out->data + ((size_t)(y + i) * (size_t)width + (size_t)x) * (size_t)in->channels, part.data + (size_t)i * row, row);
     }
-    m2m_image_free(&part);
+    image_free(&part);
     return rc;
 }
 
 int image_fitted(m2m_image *out, const m2m_image *in, int width, int height, image_fit fit, const uint8_t pad[3],
                  resize_filter filter, m2m_error *err)
 {
-    if (width < 1 || height < 1 || width > IMAGE_SIDE || height > IMAGE_SIDE) return m2m_image_new(out, width, height, 3, err);
+    if (width < 1 || height < 1 || width > IMAGE_SIDE || height > IMAGE_SIDE) return image_new(out, width, height, 3, err);
     if (fit == FIT_CROP) return crop_to(out, in, width, height, filter, err);
     if (fit == FIT_PAD) return pad_to(out, in, width, height, pad, filter, err);
     return image_resize(out, in, width, height, filter, err);
