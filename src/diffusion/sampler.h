@@ -39,8 +39,8 @@ extern const sampler_kind *const sampler_kinds[];
 typedef struct sampler sampler;
 
 /* For samples of n floats; keeps nothing of *s. NULL with *err: M2M_EINVAL for an unknown name (the
- * message lists the known ones), for steps outside 1..train_steps, or if a timestep would lie outside
- * the schedule; M2M_ENOMEM. A sampler serves any number of samples, one after another. */
+ * message lists the known ones), for steps outside 1..train_steps, or if a timestep would lie
+ * outside the schedule; M2M_ENOMEM. A sampler serves any number of samples, one after another. */
 sampler *sampler_new(const char *name, const schedule *s, int steps, int64_t n, m2m_error *err);
 void sampler_free(sampler *p);
 

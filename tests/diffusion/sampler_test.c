@@ -1,5 +1,5 @@
-/* Every sampler replays diffusers' trajectories (golden/sampler: a synthetic model's recorded answers) and walks its
- * timesteps and sigmas (golden/schedule). */
+/* Every sampler replays diffusers' trajectories (golden/sampler: a synthetic model's recorded
+ * answers) and walks its timesteps and sigmas (golden/schedule). */
 #include "diffusion/golden.h"
 #include "diffusion/sampler.h"
 
@@ -75,8 +75,9 @@ static void trajectories_are_diffusers(void **state)
         assert_int_equal(json_int(c, "steps", 1, 1000, &steps, NULL), 0);
         schedule s = golden_schedule(cases, config);
         sampler *p = make(kind, &s, (int)steps, N);
-        /* Measured 5.6e-7 (samples), 1.7e-5 of values up to 60 (inputs). Exception: Euler on the cosine schedule starts
-         * at sigma 2e4, where diffusers' own float32 loses four digits; measured 1.4e-4. */
+        /* Measured 5.6e-7 (samples), 1.7e-5 of values up to 60 (inputs). Exception: Euler on the
+         * cosine schedule starts at sigma 2e4, where diffusers' own float32 loses four digits;
+         * measured 1.4e-4. */
         replay(name, p, strstr(name, "euler_cosine") ? 5e-4 : 3e-6);
         sampler_free(p);
         schedule_free(&s);
