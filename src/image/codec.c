@@ -39,13 +39,13 @@ int image_decode(m2m_image *img, const void *data, size_t size, const char *name
                     size ? "of unknown format" : "empty");
     }
     if (!rc && image_orient(img, orientation, err)) {
-        image_free(img);
+        m2m_image_free(img);
         rc = fail_prefix(err, M2M_ENOMEM, "%s", name);
     }
     return rc;
 }
 
-int image_load(m2m_image *img, const char *path, m2m_error *err)
+int m2m_image_load(m2m_image *img, const char *path, m2m_error *err)
 {
     char *data;
     size_t size;
@@ -71,11 +71,12 @@ static int encode_flat(const m2m_image *img, uint8_t **data, size_t *size, m2m_e
     if (rc) return rc;
     image_flatten(&flat, (const uint8_t[3]){255, 255, 255});
     rc = jpeg_encode(&flat, QUALITY, data, size, err);
-    image_free(&flat);
+    m2m_image_free(&flat);
     return rc;
 }
 
-int image_save(const m2m_image *img, const char *path, const m2m_text *texts, int n_texts, m2m_error *err)
+/* JPEG and WebP are written at quality 95, JPEG with colours in full resolution and over white. */
+int m2m_image_save(const m2m_image *img, const char *path, const m2m_text *texts, int n_texts, m2m_error *err)
 {
     uint8_t *data = NULL;
     size_t size = 0;

@@ -1,4 +1,5 @@
-/* Image files: PNG, JPEG and WebP, told by their content when read and by the name's ending when written.
+/* Image files: PNG, JPEG and WebP, told by their content when read and by the name's ending when written. m2m_image_load
+ * and m2m_image_save are in m2m.h.
  *
  * Reading takes hostile files: sides and pixels are limited (image.h) before memory is taken, and what is truncated or
  * damaged is refused. EXIF orientation is applied. The result has four channels when the file has transparency, else three.
@@ -15,16 +16,11 @@ image_format image_format_of(const char *path);               /* by the ending: 
 
 /* *img is zero on failure. Errors: M2M_EFORMAT, M2M_EUNSUPPORTED (CMYK, animations), M2M_ENOMEM. */
 int image_decode(m2m_image *img, const void *data, size_t size, const char *name, m2m_error *err);
-/* Also M2M_EIO. */
-int image_load(m2m_image *img, const char *path, m2m_error *err);
 
 /* level: zlib's, 0..9. Texts are UTF-8 (other bytes become U+FFFD); they are stored as tEXt where Latin-1 can express them,
  * else as iTXt. *data is to be freed. Errors: M2M_EINVAL (keyword), M2M_ENOMEM. */
 int image_encode_png(const m2m_image *img, const m2m_text *texts, int n_texts, int level, uint8_t **data, size_t *size,
                      m2m_error *err);
-/* By the ending, atomically (base/file.h). JPEG: quality 95, full colour resolution, over white; WebP: quality 95, with
- * transparency. texts go into a PNG only. Errors: M2M_EINVAL, M2M_EIO, M2M_ENOMEM. */
-int image_save(const m2m_image *img, const char *path, const m2m_text *texts, int n_texts, m2m_error *err);
 
 /* The texts (tEXt, zTXt, iTXt) that stand before a PNG's pixels, as UTF-8; 0 for other formats. To be released with
  * image_texts_free. Errors: M2M_EIO, M2M_EFORMAT, M2M_ENOMEM. */

@@ -14,7 +14,7 @@ int image_crop(m2m_image *out, const m2m_image *in, int x, int y, int width, int
 {
     check(x >= 0 && y >= 0 && width <= in->width - x && height <= in->height - y, "crop %d x %d at %d, %d of %d x %d", width,
         height, x, y, in->width, in->height);
-    int rc = image_new(out, width, height, in->channels, err);
+    int rc = m2m_image_new(out, width, height, in->channels, err);
     for (int row = 0; !rc && row < height; row++)
         memcpy(pixel(out, 0, row), pixel(in, x, y + row), (size_t)width * (size_t)in->channels);
     return rc;

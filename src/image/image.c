@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int image_new(m2m_image *img, int width, int height, int channels, m2m_error *err)
+int m2m_image_new(m2m_image *img, int width, int height, int channels, m2m_error *err)
 {
     *img = (m2m_image){0};
     if (width < 1 || width > IMAGE_SIDE || height < 1 || height > IMAGE_SIDE)
@@ -19,7 +19,7 @@ int image_new(m2m_image *img, int width, int height, int channels, m2m_error *er
     return 0;
 }
 
-void image_free(m2m_image *img)
+void m2m_image_free(m2m_image *img)
 {
     free(img->data);
     *img = (m2m_image){0};
@@ -32,7 +32,7 @@ size_t image_bytes(const m2m_image *img)
 
 int image_copy(m2m_image *dst, const m2m_image *src, m2m_error *err)
 {
-    int rc = image_new(dst, src->width, src->height, src->channels, err);
+    int rc = m2m_image_new(dst, src->width, src->height, src->channels, err);
     if (!rc) memcpy(dst->data, src->data, image_bytes(src));
     return rc;
 }
@@ -70,7 +70,7 @@ int image_orient(m2m_image *img, int orientation, m2m_error *err)
     bool mirror_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
     bool mirror_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
     m2m_image out;
-    int rc = image_new(&out, swap ? img->height : img->width, swap ? img->width : img->height, img->channels, err);
+    int rc = m2m_image_new(&out, swap ? img->height : img->width, swap ? img->width : img->height, img->channels, err);
     if (rc) return rc;
     size_t c = (size_t)img->channels;
     uint8_t *to = out.data;
@@ -82,7 +82,7 @@ int image_orient(m2m_image *img, int orientation, m2m_error *err)
             memcpy(to, img->data + ((size_t)sy * (size_t)img->width + (size_t)sx) * c, c);
         }
     }
-    image_free(img);
+    m2m_image_free(img);
     *img = out;
     return 0;
 }
@@ -104,7 +104,7 @@ static uint8_t to_byte(float x)
 
 int image_from_chw(m2m_image *img, const float *src, int width, int height, m2m_error *err)
 {
-    int rc = image_new(img, width, height, 3, err);
+    int rc = m2m_image_new(img, width, height, 3, err);
     if (rc) return rc;
     size_t n = (size_t)width * (size_t)height;
     for (size_t c = 0; c < 3; c++) {

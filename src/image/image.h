@@ -1,4 +1,5 @@
-/* Images of 8 bits a channel (m2m_image of m2m.h) in memory: made, flattened, turned, to and from floats.
+/* Images of 8 bits a channel in memory: copied, flattened, turned, to and from floats. m2m_image, m2m_image_new and
+ * m2m_image_free are in m2m.h.
  *
  * Functions that fill an m2m_image leave it zero on failure. Any thread. */
 #ifndef IMAGE_IMAGE_H
@@ -10,10 +11,6 @@
 
 enum { IMAGE_SIDE = 65535, IMAGE_PIXELS = 64000000 };    /* the most that is read from a file */
 
-/* Black, for four channels transparent too. Sides 1..IMAGE_SIDE, channels 3 or 4. Errors: M2M_EINVAL, M2M_ENOMEM. */
-int image_new(m2m_image *img, int width, int height, int channels, m2m_error *err);
-/* Takes NULL data; *img is zero then. */
-void image_free(m2m_image *img);
 int image_copy(m2m_image *dst, const m2m_image *src, m2m_error *err);
 size_t image_bytes(const m2m_image *img);
 

@@ -31,11 +31,11 @@ static int decode(m2m_image *img, tjhandle tj, const uint8_t *data, size_t size,
     if (rc) return rc;
     if (colours == TJCS_CMYK || colours == TJCS_YCCK)
         return fail(err, M2M_EUNSUPPORTED, "%s: a JPEG in CMYK (for print), RGB or gray was wanted", name);
-    if (image_new(img, width, height, 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
+    if (m2m_image_new(img, width, height, 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
     if (tjDecompress2(tj, data, size, img->data, width, 0, height, TJPF_RGB, TJFLAG_LIMITSCANS | TJFLAG_ACCURATEDCT) == 0)
         return 0;
     if (tjGetErrorCode(tj) == TJERR_WARNING && harmless(tjGetErrorStr2(tj))) return 0;
-    image_free(img);
+    m2m_image_free(img);
     return failed(err, name, tj);
 }
 

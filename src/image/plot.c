@@ -175,7 +175,7 @@ int plot_draw(m2m_image *out, const plot *p, m2m_error *err)
     check(p->n_series >= 0 && p->n_series <= PLOT_SERIES, "%d series", p->n_series);
     if (p->width < SMALLEST || p->height < SMALLEST)
         return fail(err, M2M_EINVAL, "plot of %d x %d pixels, at least %d wanted", p->width, p->height, (int)SMALLEST);
-    int rc = image_new(out, p->width, p->height, 3, err);
+    int rc = m2m_image_new(out, p->width, p->height, 3, err);
     if (rc) return rc;
     frame f = {.left = LEFT, .top = TOP, .width = p->width - LEFT - RIGHT, .height = p->height - TOP - BOTTOM, .log_y = p->log_y};
     find_range(&f, p);

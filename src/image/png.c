@@ -47,10 +47,10 @@ static int decode_pixels(m2m_image *img, spng_ctx *ctx, const struct spng_ihdr *
     int transparent = spng_get_trns(ctx, &trns);
     if (transparent && transparent != SPNG_ECHUNKAVAIL) return failed(err, name, transparent);
     bool alpha = !transparent || type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA || type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
-    if (image_new(img, (int)ihdr->width, (int)ihdr->height, alpha ? 4 : 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
+    if (m2m_image_new(img, (int)ihdr->width, (int)ihdr->height, alpha ? 4 : 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
     int status = spng_decode_image(ctx, img->data, image_bytes(img), alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8, SPNG_DECODE_TRNS);
     if (!status) return 0;
-    image_free(img);
+    m2m_image_free(img);
     return failed(err, name, status);
 }
 

@@ -1,266 +1,326 @@
 #include "image/resize.h"
 
 #include "base/error.h"
+#include "image/draw.h"
 #include "image/image.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PRECISION = 32 - 8 - 2 };    /* bits behind the point of a weight: 8 bits of pixel, 2 of overshoot, in an int */
+/* ---- Filters (Pillow's Resample.c) ---- */
 
-/* What an output pixel is made of along one axis: `n` weights for the inputs from `first`. */
-typedef struct span {
-    int first, n;
-} span;
-
-typedef struct axis {
-    span *spans;                /* one per output pixel */
-    int *weights;               /* `most` per output pixel */
-    int most;
-} axis;
-
-static double box_filter(double x)
+static double box(double x)
 {
-    return x > -0.5 && x <= 0.5 ? 1 : 0;
+    return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
 }
 
-static double bilinear_filter(double x)
+static double triangle(double x)
 {
     x = fabs(x);
-    return x < 1 ? 1 - x : 0;
+    return x < 1.0 ? 1.0 - x : 0.0;
 }
 
-static double bicubic_filter(double x)
+static double cubic(double x)
 {
     const double a = -0.5;
     x = fabs(x);
-    if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+    if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    return x < 2.0 ? (((x - 5) * x + 8) * x - 4) * a : 0.0;
 }
 
 static double sinc(double x)
 {
-    const double pi = 3.14159265358979323846;
-    return x == 0 ? 1 : sin(x * pi) / (x * pi);
+    if (x == 0.0) return 1.0;
+    x *= 3.14159265358979323846;
+    return sin(x) / x;
 }
 
-static double lanczos_filter(double x)
+static double lanczos(double x)
 {
-    return x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0;
+    return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
 }
 
-static double (*const filter_of[])(double) = {
-    [FILTER_BOX] = box_filter, [FILTER_BILINEAR] = bilinear_filter, [FILTER_BICUBIC] = bicubic_filter,
-    [FILTER_LANCZOS] = lanczos_filter};
-static const double support_of[] = {
-    [FILTER_BOX] = 0.5, [FILTER_BILINEAR] = 1, [FILTER_BICUBIC] = 2, [FILTER_LANCZOS] = 3};
+static const struct {
+    double (*at)(double x);
+    double support;
+} filters[] = {
+    [RESIZE_BOX] = {box, 0.5}, [RESIZE_BILINEAR] = {triangle, 1.0}, [RESIZE_BICUBIC] = {cubic, 2.0}, [RESIZE_LANCZOS] = {lanczos, 3.0}};
 
-static void axis_free(axis *a)
+/* For each output position the first input position, how many, and their weights. */
+typedef struct taps {
+    int n, most;               /* output positions; most weights of one */
+    int *first, *count;
+    double *weight;            /* [n][most] */
+    int32_t *fixed;            /* the same times 2^22 */
+} taps;
+
+static const int FIXED = 22;
+
+static void taps_free(taps *t)
 {
-    free(a->spans);
-    free(a->weights);
-    *a = (axis){0};
+    free(t->first);
+    free(t->count);
+    free(t->weight);
+    free(t->fixed);
 }
 
-/* Scales [from, to) of `in` pixels to `out` pixels; the arithmetic is Pillow's (precompute_coeffs). 0 or M2M_ENOMEM. */
-static int axis_make(axis *a, int in, double from, double to, int out, image_filter f)
+static void fill_taps(taps *t, int i, int in, double scale, resize_filter filter)
 {
-    double scale = (to - from) / out, stretch = scale < 1 ? 1 : scale, support = support_of[f] * stretch;
-    *a = (axis){.most = (int)ceil(support) * 2 + 1};
-    a->spans = calloc((size_t)out, sizeof *a->spans);
-    a->weights = calloc((size_t)out, (size_t)a->most * sizeof *a->weights);
-    double *w = calloc((size_t)a->most, sizeof *w);
-    for (int i = 0; i < out && a->spans && a->weights && w; i++) {
-        double centre = from + (i + 0.5) * scale, sum = 0;
-        int first = (int)(centre - support + 0.5), end = (int)(centre + support + 0.5);
-        if (first < 0) first = 0;
-        if (end > in) end = in;
-        for (int k = 0; k < end - first; k++) sum += w[k] = filter_of[f]((k + first - centre + 0.5) * (1 / stretch));
-        for (int k = 0; k < end - first; k++) {
-            double x = (sum != 0 ? w[k] / sum : w[k]) * (1 << PRECISION);
-            a->weights[(size_t)i * (size_t)a->most + (size_t)k] = (int)(x < 0 ? x - 0.5 : x + 0.5);
-        }
-        a->spans[i] = (span){first, end - first};
+    const double wide = scale < 1.0 ? 1.0 : scale, support = filters[filter].support * wide, centre = (i + 0.5) * scale;
+    int low = (int)(centre - support + 0.5), high = (int)(centre + support + 0.5);
+    if (low < 0) low = 0;
+    if (high > in) high = in;
+    double *w = t->weight + (size_t)i * (size_t)t->most, sum = 0;
+    for (int k = 0; k < high - low; k++) {
+        w[k] = filters[filter].at((k + low - centre + 0.5) * (1.0 / wide));
+        sum += w[k];
     }
-    int rc = a->spans && a->weights && w ? 0 : M2M_ENOMEM;
-    free(w);
-    if (rc) axis_free(a);
+    for (int k = 0; k < high - low; k++) {
+        if (sum != 0.0) w[k] /= sum;
+        double f = w[k] * (1 << FIXED);
+        t->fixed[(size_t)i * (size_t)t->most + (size_t)k] = (int32_t)(f < 0 ? f - 0.5 : f + 0.5);
+    }
+    t->first[i] = low;
+    t->count[i] = high - low;
+}
+
+static int taps_make(taps *t, int in, int out, resize_filter filter, m2m_error *err)
+{
+    const double scale = (double)in / out, support = filters[filter].support * (scale < 1.0 ? 1.0 : scale);
+    *t = (taps){.n = out, .most = (int)ceil(support) * 2 + 1};
+    size_t all = (size_t)out * (size_t)t->most;
+    t->first = malloc((size_t)out * sizeof *t->first);
+    t->count = malloc((size_t)out * sizeof *t->count);
+    t->weight = malloc(all * sizeof *t->weight);
+    t->fixed = malloc(all * sizeof *t->fixed);
+    if (!t->first || !t->count || !t->weight || !t->fixed) {
+        taps_free(t);
+        return fail(err, M2M_ENOMEM, "no memory to resize %d to %d", in, out);
+    }
+    for (int i = 0; i < out; i++) fill_taps(t, i, in, scale, filter);
+    return 0;
+}
+
+/* ---- One pass: rows x n x inner -> rows x t->n x inner. Horizontally inner is the channels, vertically a whole row. ---- */
+
+static uint8_t clip8(int32_t sum)
+{
+    int32_t v = sum >> FIXED;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+static void pass_u8(uint8_t *dst, const uint8_t *src, size_t rows, size_t n, size_t inner, const taps *t)
+{
+    for (size_t r = 0; r < rows; r++, src += n * inner) {
+        for (int i = 0; i < t->n; i++, dst += inner) {
+            const int32_t *w = t->fixed + (size_t)i * (size_t)t->most;
+            const uint8_t *from = src + (size_t)t->first[i] * inner;
+            for (size_t c = 0; c < inner; c++) {
+                int32_t sum = 1 << (FIXED - 1);
+                for (int k = 0; k < t->count[i]; k++) sum += from[(size_t)k * inner + c] * w[k];
+                dst[c] = clip8(sum);
+            }
+        }
+    }
+}
+
+static void pass_f32(float *dst, const float *src, size_t rows, size_t n, size_t inner, const taps *t)
+{
+    for (size_t r = 0; r < rows; r++, src += n * inner) {
+        for (int i = 0; i < t->n; i++, dst += inner) {
+            const double *w = t->weight + (size_t)i * (size_t)t->most;
+            const float *from = src + (size_t)t->first[i] * inner;
+            for (size_t c = 0; c < inner; c++) {
+                double sum = 0;
+                for (int k = 0; k < t->count[i]; k++) sum += (double)from[(size_t)k * inner + c] * w[k];
+                dst[c] = (float)sum;
+            }
+        }
+    }
+}
+
+/* Runs both passes; a pass whose size does not change is left out. in and out: element arrays of `size` bytes each element. */
+static int two_passes(void *dst, int width, int height, const void *src, int in_width, int in_height, int channels, bool bytes,
+                      resize_filter filter, m2m_error *err)
+{
+    const size_t size = bytes ? 1 : sizeof(float), c = (size_t)channels;
+    taps across = {0}, down = {0};
+    int rc = taps_make(&across, in_width, width, filter, err);
+    if (rc) return rc;
+    rc = taps_make(&down, in_height, height, filter, err);
+    void *middle = rc ? NULL : malloc((size_t)width * (size_t)in_height * c * size);
+    if (!rc && !middle) rc = fail(err, M2M_ENOMEM, "no memory to resize %d x %d to %d x %d", in_width, in_height, width, height);
+    if (rc) goto done;
+    if (width == in_width)
+        memcpy(middle, src, (size_t)width * (size_t)in_height * c * size);
+    else if (bytes)
+        pass_u8(middle, src, (size_t)in_height, (size_t)in_width, c, &across);
+    else
+        pass_f32(middle, src, (size_t)in_height, (size_t)in_width, c, &across);
+    if (height == in_height)
+        memcpy(dst, middle, (size_t)width * (size_t)height * c * size);
+    else if (bytes)
+        pass_u8(dst, middle, 1, (size_t)in_height, (size_t)width * c, &down);
+    else
+        pass_f32(dst, middle, 1, (size_t)in_height, (size_t)width * c, &down);
+done:
+    free(middle);
+    taps_free(&across);
+    if (down.first) taps_free(&down);
     return rc;
 }
 
-static uint8_t to_byte(int sum)
+int resize_f32(float *dst, int width, int height, const float *src, int in_width, int in_height, int channels,
+               resize_filter filter, m2m_error *err)
 {
-    sum >>= PRECISION;
-    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+    check(filter != RESIZE_NEAREST && width > 0 && height > 0 && in_width > 0 && in_height > 0, "resize %d x %d to %d x %d",
+        in_width, in_height, width, height);
+    return two_passes(dst, width, height, src, in_width, in_height, channels, false, filter, err);
 }
 
-/* Rows [y0, y0 + dst->height) of src, each scaled along x. */
-static void pass_x(m2m_image *dst, const m2m_image *src, int y0, const axis *a)
+/* ---- Images ---- */
+
+static int product255(int a, int b)
 {
-    size_t channels = (size_t)src->channels;
-    for (int y = 0; y < dst->height; y++) {
-        const uint8_t *row = src->data + (size_t)(y0 + y) * (size_t)src->width * channels;
-        uint8_t *to = dst->data + (size_t)y * (size_t)dst->width * channels;
-        for (int x = 0; x < dst->width; x++) {
-            const uint8_t *from = row + (size_t)a->spans[x].first * channels;
-            const int *w = a->weights + (size_t)x * (size_t)a->most;
-            int sum[4] = {1 << (PRECISION - 1), 1 << (PRECISION - 1), 1 << (PRECISION - 1), 1 << (PRECISION - 1)};
-            for (int k = 0; k < a->spans[x].n; k++, from += channels) {
-                for (size_t c = 0; c < channels; c++) sum[c] += from[c] * w[k];
-            }
-            for (size_t c = 0; c < channels; c++) *to++ = to_byte(sum[c]);
-        }
-    }
+    int t = a * b + 128;
+    return ((t >> 8) + t) >> 8;
 }
 
-/* src, whose first row is row y0 of what `a` counts, scaled along y. sums: room for a row. */
-static void pass_y(m2m_image *dst, const m2m_image *src, int y0, const axis *a, int *sums)
-{
-    size_t n = (size_t)dst->width * (size_t)dst->channels;
-    for (int y = 0; y < dst->height; y++) {
-        const uint8_t *from = src->data + (size_t)(a->spans[y].first - y0) * n;
-        const int *w = a->weights + (size_t)y * (size_t)a->most;
-        for (size_t i = 0; i < n; i++) sums[i] = 1 << (PRECISION - 1);
-        for (int k = 0; k < a->spans[y].n; k++, from += n) {
-            for (size_t i = 0; i < n; i++) sums[i] += from[i] * w[k];
-        }
-        for (size_t i = 0; i < n; i++) dst->data[(size_t)y * n + i] = to_byte(sums[i]);
-    }
-}
-
-/* Colours times alpha and back, rounded as Pillow does. */
 static void premultiply(m2m_image *img)
 {
-    uint8_t *p = img->data, *end = p + image_bytes(img);
-    for (; p < end; p += 4) {
-        for (int c = 0; c < 3; c++) {
-            unsigned x = (unsigned)p[c] * p[3] + 128;
-            p[c] = (uint8_t)(((x >> 8) + x) >> 8);
+    size_t n = (size_t)img->width * (size_t)img->height;
+    for (uint8_t *p = img->data; n--; p += 4) {
+        for (int c = 0; c < 3; c++) p[c] = (uint8_t)product255(p[c], p[3]);
+    }
+}
+
+static void unpremultiply(m2m_image *img)
+{
+    size_t n = (size_t)img->width * (size_t)img->height;
+    for (uint8_t *p = img->data; n--; p += 4) {
+        if (p[3] == 0 || p[3] == 255) continue;
+        for (int c = 0; c < 3; c++) p[c] = (uint8_t)(255 * p[c] / p[3] > 255 ? 255 : 255 * p[c] / p[3]);
+    }
+}
+
+/* Positions are summed up, as Pillow does, so that ties fall the same way. */
+static void nearest(m2m_image *out, const m2m_image *in)
+{
+    const size_t c = (size_t)in->channels;
+    const double step_x = (double)in->width / out->width, step_y = (double)in->height / out->height;
+    double at_y = step_y * 0.5;
+    for (int y = 0; y < out->height; y++, at_y += step_y) {
+        double at_x = step_x * 0.5;
+        int sy = (int)at_y < in->height ? (int)at_y : in->height - 1;
+        uint8_t *row = out->data + (size_t)y * (size_t)out->width * c;
+        for (int x = 0; x < out->width; x++, at_x += step_x) {
+            int sx = (int)at_x < in->width ? (int)at_x : in->width - 1;
+            memcpy(row + (size_t)x * c, in->data + ((size_t)sy * (size_t)in->width + (size_t)sx) * c, c);
         }
     }
 }
 
-static void divide_by_alpha(m2m_image *img)
+int image_resize(m2m_image *out, const m2m_image *in, int width, int height, resize_filter filter, m2m_error *err)
 {
-    uint8_t *p = img->data, *end = p + image_bytes(img);
-    for (; p < end; p += 4) {
-        for (int c = 0; c < 3 && p[3] != 0 && p[3] != 255; c++) {
-            unsigned x = 255u * p[c] / p[3];
-            p[c] = (uint8_t)(x > 255 ? 255 : x);
-        }
+    if (width == in->width && height == in->height) return image_copy(out, in, err);
+    m2m_image source = *in;
+    int rc = m2m_image_new(out, width, height, in->channels, err);
+    if (!rc && filter == RESIZE_NEAREST) {
+        nearest(out, in);
+        return 0;
     }
+    if (!rc && in->channels == 4) {
+        rc = image_copy(&source, in, err);
+        if (!rc) premultiply(&source);
+    }
+    if (!rc) rc = two_passes(out->data, width, height, source.data, in->width, in->height, in->channels, true, filter, err);
+    if (source.data != in->data) m2m_image_free(&source);
+    if (rc)
+        m2m_image_free(out);
+    else if (in->channels == 4)
+        unpremultiply(out);
+    return rc;
 }
 
-/* Both passes; a pass that would change nothing is left out. */
-static int resize(m2m_image *dst, const m2m_image *src, image_box b, image_filter f, m2m_error *err)
+/* ---- Fitting ---- */
+
+/* a*b/c rounded, 1 at least. */
+static int scaled(int a, int b, int c)
 {
-    axis x = {0}, y = {0};
-    m2m_image middle = {0};
-    int *sums = NULL;
-    bool along_x = dst->width != src->width || b.x0 != 0 || b.x1 != src->width;
-    bool along_y = dst->height != src->height || b.y0 != 0 || b.y1 != src->height;
-    int rc = axis_make(&x, src->width, b.x0, b.x1, dst->width, f);
-    if (!rc) rc = axis_make(&y, src->height, b.y0, b.y1, dst->height, f);
-    if (rc) {
-        fail(err, rc, "resize: no memory for %d x %d pixels", dst->width, dst->height);
-    } else if (along_x && along_y) {
-        span last = y.spans[dst->height - 1];
-        int first = y.spans[0].first, rows = last.first + last.n - first;
-        sums = malloc((size_t)dst->width * (size_t)src->channels * sizeof *sums);
-        if (!sums) rc = fail(err, M2M_ENOMEM, "resize: no memory");
-        if (!rc) rc = image_new(&middle, dst->width, rows, src->channels, err);
-        if (!rc) pass_x(&middle, src, first, &x);
-        if (!rc) pass_y(dst, &middle, first, &y, sums);
-    } else if (along_x) {
-        pass_x(dst, src, 0, &x);
-    } else if (along_y) {
-        sums = malloc((size_t)dst->width * (size_t)src->channels * sizeof *sums);
-        rc = sums ? 0 : fail(err, M2M_ENOMEM, "resize: no memory");
-        if (!rc) pass_y(dst, src, 0, &y, sums);
+    int64_t v = ((int64_t)a * b * 2 + c) / ((int64_t)2 * c);
+    return v < 1 ? 1 : (int)v;
+}
+
+/* CROP: the part of the input that is kept. PAD: the part of the output that is filled. */
+static void fit_part(int in_width, int in_height, int width, int height, image_fit_mode mode, int *w, int *h)
+{
+    bool wide = (int64_t)in_width * height > (int64_t)width * in_height;       /* than the wanted shape */
+    if (mode == FIT_CROP) {
+        *w = wide ? scaled(in_height, width, height) : in_width;
+        *h = wide ? in_height : scaled(in_width, height, width);
+        if (*w > in_width) *w = in_width;
+        if (*h > in_height) *h = in_height;
     } else {
-        memcpy(dst->data, src->data, image_bytes(src));
-    }
-    free(sums);
-    image_free(&middle);
-    axis_free(&x);
-    axis_free(&y);
-    return rc;
-}
-
-int image_resize(m2m_image *dst, const m2m_image *src, const image_box *box, int width, int height, image_filter filter,
-                 m2m_error *err)
-{
-    image_box b = box ? *box : (image_box){0, 0, src->width, src->height};
-    m2m_image weighted = {0};
-    *dst = (m2m_image){0};
-    if (!(b.x0 >= 0 && b.y0 >= 0 && b.x1 > b.x0 && b.y1 > b.y0 && b.x1 <= src->width && b.y1 <= src->height))
-        return fail(err, M2M_EINVAL, "resize: box %g,%g to %g,%g, a part of %d x %d pixels was wanted", b.x0, b.y0, b.x1,
-                    b.y1, src->width, src->height);
-    int rc = image_new(dst, width, height, src->channels, err);
-    bool scaled = width != src->width || height != src->height || box;
-    if (!rc && src->channels == 4 && scaled) {
-        rc = image_copy(&weighted, src, err);
-        if (!rc) {
-            premultiply(&weighted);
-            rc = resize(dst, &weighted, b, filter, err);
-        }
-        if (!rc) divide_by_alpha(dst);
-    } else if (!rc) {
-        rc = resize(dst, src, b, filter, err);
-    }
-    image_free(&weighted);
-    if (rc) image_free(dst);
-    return rc;
-}
-
-image_box image_crop_box(int width, int height, int to_width, int to_height)
-{
-    double scale = fmin((double)width / to_width, (double)height / to_height);
-    double w = fmin(to_width * scale, width), h = fmin(to_height * scale, height);
-    double x = (width - w) / 2, y = (height - h) / 2;
-    return (image_box){x, y, fmin(x + w, width), fmin(y + h, height)};
-}
-
-/* Copies src into dst with its upper left corner at (x, y); both RGB, src inside. */
-static void paste(m2m_image *dst, const m2m_image *src, int x, int y)
-{
-    size_t n = (size_t)src->width * 3;
-    for (int row = 0; row < src->height; row++) {
-        size_t at = (size_t)(y + row) * (size_t)dst->width + (size_t)x;
-        memcpy(dst->data + at * 3, src->data + (size_t)row * n, n);
+        *w = wide ? width : scaled(height, in_width, in_height);
+        *h = wide ? scaled(width, in_height, in_width) : height;
+        if (*w > width) *w = width;
+        if (*h > height) *h = height;
     }
 }
 
-static int fit_pad(m2m_image *dst, const m2m_image *src, int width, int height, const uint8_t background[3],
-                   m2m_error *err)
+static int crop_to(m2m_image *out, const m2m_image *in, int width, int height, m2m_error *err)
 {
-    double scale = fmin((double)width / src->width, (double)height / src->height);
-    int w = (int)fmin(fmax(round(src->width * scale), 1), width), h = (int)fmin(fmax(round(src->height * scale), 1), height);
+    int w, h;
     m2m_image part;
-    int rc = image_resize(&part, src, NULL, w, h, FILTER_BICUBIC, err);
-    if (rc) return rc;
-    image_flatten(&part, background);
-    rc = image_new(dst, width, height, 3, err);
-    if (!rc) {
-        size_t n = (size_t)width * (size_t)height;
-        for (size_t i = 0; i < n; i++) memcpy(dst->data + 3 * i, background, 3);
-        paste(dst, &part, (width - w) / 2, (height - h) / 2);
-    }
-    image_free(&part);
+    fit_part(in->width, in->height, width, height, FIT_CROP, &w, &h);
+    int rc = image_crop(&part, in, (in->width - w) / 2, (in->height - h) / 2, w, h, err);
+    if (!rc) rc = image_resize(out, &part, width, height, RESIZE_BICUBIC, err);
+    m2m_image_free(&part);
     return rc;
 }
 
-int image_fit(m2m_image *dst, const m2m_image *src, int width, int height, image_fit_mode mode,
-              const uint8_t background[3], m2m_error *err)
+static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, const uint8_t background[3], m2m_error *err)
 {
-    *dst = (m2m_image){0};
-    if (width < 1 || height < 1 || width > IMAGE_SIDE || height > IMAGE_SIDE)
-        return fail(err, M2M_EINVAL, "resize: to %d x %d pixels, sides of 1..%d were wanted", width, height, IMAGE_SIDE);
-    if (mode == FIT_PAD) return fit_pad(dst, src, width, height, background, err);
-    image_box box = image_crop_box(src->width, src->height, width, height);
-    bool whole = mode == FIT_STRETCH || (box.x0 == 0 && box.y0 == 0 && box.x1 == src->width && box.y1 == src->height);
-    int rc = image_resize(dst, src, whole ? NULL : &box, width, height, FILTER_BICUBIC, err);
-    if (!rc) image_flatten(dst, background);
+    int w, h;
+    m2m_image part;
+    fit_part(in->width, in->height, width, height, FIT_PAD, &w, &h);
+    int rc = image_resize(&part, in, w, h, RESIZE_BICUBIC, err);
+    if (!rc) rc = m2m_image_new(out, width, height, 3, err);
+    if (!rc) {
+        image_flatten(&part, background);
+        image_fill(out, 0, 0, width, height, background);
+        image_paste(out, &part, (width - w) / 2, (height - h) / 2);
+    }
+    m2m_image_free(&part);
     return rc;
+}
+
+int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_fit_mode mode, const uint8_t background[3],
+              m2m_error *err)
+{
+    *out = (m2m_image){0};
+    if (width < 1 || height < 1 || width > IMAGE_SIDE || height > IMAGE_SIDE)
+        return fail(err, M2M_EINVAL, "size: %d x %d, wanted sides of 1..%d", width, height, (int)IMAGE_SIDE);
+    int rc = mode == FIT_CROP  ? crop_to(out, in, width, height, err)
+             : mode == FIT_PAD ? pad_to(out, in, width, height, background, err)
+                               : image_resize(out, in, width, height, RESIZE_BICUBIC, err);
+    if (!rc) image_flatten(out, background);
+    return rc;
+}
+
+const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf, size_t size)
+{
+    int w, h;
+    fit_part(in_width, in_height, width, height, mode, &w, &h);
+    if (in_width == width && in_height == height)
+        snprintf(buf, size, "%d x %d, as it is", width, height);
+    else if (mode == FIT_CROP && (w != in_width || h != in_height))
+        snprintf(buf, size, "%d x %d, cropped to %d x %d, resized to %d x %d", in_width, in_height, w, h, width, height);
+    else if (mode == FIT_PAD && (w != width || h != height))
+        snprintf(buf, size, "%d x %d, resized to %d x %d, padded to %d x %d", in_width, in_height, w, h, width, height);
+    else
+        snprintf(buf, size, "%d x %d, resized to %d x %d", in_width, in_height, width, height);
+    return buf;
 }

@@ -1,35 +1,37 @@
-/* Resizing with antialiasing, equal to Pillow's Image.resize to the bit (8-bit path: fixed-point weights, two passes, colours
- * weighted by alpha), so that images are prepared exactly as in the papers' code. Any thread. */
+/* Resizing with antialias, as Pillow does it: two passes, horizontal first, filters widened when shrinking. 8-bit results
+ * equal Pillow's to the bit, 32-bit ones its mode "F" (clean-fid's way) up to rounding. Any thread. */
 #ifndef IMAGE_RESIZE_H
 #define IMAGE_RESIZE_H
 
 #include "m2m.h"
 
-typedef enum image_filter { FILTER_BOX, FILTER_BILINEAR, FILTER_BICUBIC, FILTER_LANCZOS } image_filter;
+typedef enum resize_filter {
+    RESIZE_NEAREST,
+    RESIZE_BOX,                /* averages areas */
+    RESIZE_BILINEAR,
+    RESIZE_BICUBIC,            /* a = -0.5 */
+    RESIZE_LANCZOS,            /* 3 lobes */
+} resize_filter;
 
-/* A part of an image in pixels from its upper left corner; corners may lie inside pixels. */
-typedef struct image_box {
-    double x0, y0, x1, y1;
-} image_box;
+/* *out is made anew (zero on failure); RGBA is filtered with its colours multiplied by alpha. Errors: M2M_EINVAL, M2M_ENOMEM. */
+int image_resize(m2m_image *out, const m2m_image *in, int width, int height, resize_filter filter, m2m_error *err);
+/* dst [height][width][channels] from src [in_height][in_width][channels], neither clamped nor rounded. NEAREST is not
+ * offered. Errors: M2M_ENOMEM. */
+int resize_f32(float *dst, int width, int height, const float *src, int in_width, int in_height, int channels,
+               resize_filter filter, m2m_error *err);
 
-/* A new image of the part of src, or of all of it (box NULL), scaled to width x height. dst is another image than src and
- * zero on failure. Errors: M2M_EINVAL (sides, a box that is empty or not inside), M2M_ENOMEM. */
-int image_resize(m2m_image *dst, const m2m_image *src, const image_box *box, int width, int height, image_filter filter,
-                 m2m_error *err);
-
-/* How an image of another aspect ratio gets to a size. */
+/* How an image of one shape gets into another (P22). */
 typedef enum image_fit_mode {
-    FIT_CROP,       /* covers it; what stands over is cut off evenly */
-    FIT_PAD,        /* fits into it; the rest is background */
+    FIT_CROP,                  /* covers it; what stands over is cut off evenly */
+    FIT_PAD,                   /* fits into it; the rest is background */
     FIT_STRETCH
 } image_fit_mode;
 
-/* The part of an image of width x height that FIT_CROP keeps for a size of to_width x to_height. */
-image_box image_crop_box(int width, int height, int to_width, int to_height);
-
-/* A new RGB image of width x height (bicubic), over the background where src is transparent or doesn't reach. Errors:
- * M2M_EINVAL, M2M_ENOMEM. */
-int image_fit(m2m_image *dst, const m2m_image *src, int width, int height, image_fit_mode mode,
-              const uint8_t background[3], m2m_error *err);
+/* A new RGB image of width x height (bicubic), over the background where `in` is transparent or does not reach. *out is zero on
+ * failure. Errors: M2M_EINVAL, M2M_ENOMEM. */
+int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_fit_mode mode, const uint8_t background[3],
+              m2m_error *err);
+/* What image_fit does, for people: "640 x 480, cropped to 480 x 480, resized to 64 x 64"; into buf, returns buf. */
+const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf, size_t size);
 
 #endif

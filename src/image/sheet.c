@@ -40,7 +40,7 @@ static int draw_one(m2m_image *sheet, const m2m_image *img, const layout *l, int
     if (framed) image_fill(sheet, x - FRAME, y - FRAME, big.width + 2 * FRAME, big.height + 2 * FRAME, frame);
     if (framed && big.channels == 4) image_fill(sheet, x, y, big.width, big.height, paper);
     image_paste(sheet, &big, x, y);
-    image_free(&big);
+    m2m_image_free(&big);
     return 0;
 }
 
@@ -82,11 +82,11 @@ int m2m_contact_sheet(m2m_image *sheet, const m2m_image *given, int n_given, con
     if (width > IMAGE_SIDE || height > IMAGE_SIDE)
         return fail(err, M2M_EINVAL, "contact sheet of %lld x %lld pixels, at most %d a side; choose other columns", (long long)width,
             (long long)height, (int)IMAGE_SIDE);
-    int rc = image_new(sheet, (int)width, (int)height, 3, err), y = GAP;
+    int rc = m2m_image_new(sheet, (int)width, (int)height, 3, err), y = GAP;
     if (rc) return rc;
     image_fill(sheet, 0, 0, sheet->width, sheet->height, paper);
     rc = draw_group(sheet, "given", given, n_given, &l, &y, true, err);
     if (!rc) rc = draw_group(sheet, "generated", made, n_made, &l, &y, false, err);
-    if (rc) image_free(sheet);
+    if (rc) m2m_image_free(sheet);
     return rc;
 }
