@@ -66,12 +66,12 @@ int curve_draw(m2m_image *out, const journal *j, const char *title, m2m_error *e
         .height = HEIGHT};
     m2m_image above = {0}, below = {0};
     memset(out, 0, sizeof *out);
-    int code = chart(&above, j, &losses, "val_loss", true, err);
-    if (!code && !has(j, "context_ratio")) {
+    int code = chart(&above, j, &losses, "val_", true, err);
+    if (!code && !has(j, "ratio")) {
         *out = above;
         return 0;
     }
-    if (!code) code = chart(&below, j, &ratios, "context_ratio", false, err);
+    if (!code) code = chart(&below, j, &ratios, "ratio", false, err);
     if (!code) code = m2m_image_new(out, WIDTH, 2 * HEIGHT, 3, err);
     if (!code) {
         image_paste(out, &above, 0, 0);
