@@ -13,7 +13,7 @@ static const float none[3] = {1, -2, 0.5f}, images[3] = {2, -2, 0}, full[3] = {4
 static void two_branches_are_equation_6(void **state)
 {
     (void)state;
-    const float wanted[3] = {8.5f, -2, -3.25f};   /* none + 7.5 (images - none) */
+    const float wanted[3] = {8.5f, -2, -3.25f}; /* none + 7.5 (images - none) */
     float out[3];
     guide_two(out, none, images, 7.5, 3);
     assert_memory_equal(out, wanted, sizeof out);
@@ -32,7 +32,7 @@ static void three_branches_are_equation_7(void **state)
     assert_memory_equal(out, wanted, sizeof out);
     guide_three(out, none, images, full, 1, 1, 3);
     assert_memory_equal(out, full, sizeof out);
-    guide_three(out, none, images, images, 5, 9, 3);   /* a condition that changes nothing */
+    guide_three(out, none, images, images, 5, 9, 3); /* a condition that changes nothing */
     guide_two(two, none, images, 5, 3);
     assert_memory_equal(out, two, sizeof out);
 }

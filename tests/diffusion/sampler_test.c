@@ -24,7 +24,8 @@ static sampler *make(const char *name, const schedule *s, int steps, int64_t n)
     return p;
 }
 
-static void near(const char *name, int step, const float *got, const float *wanted, int n, double tolerance)
+static void near(
+    const char *name, int step, const float *got, const float *wanted, int n, double tolerance)
 {
     double largest = 1;
     for (int i = 0; i < n; i++) largest = fmax(largest, fabs(wanted[i]));
@@ -40,15 +41,18 @@ static void replay(const char *name, sampler *p, double tolerance)
     snprintf(file, sizeof file, "sampler/%s.safetensors", name);
     safetensors *f = golden_open(file);
     int steps = sampler_steps(p);
-    const float *timesteps = golden_floats(f, "timesteps", steps), *samples = golden_floats(f, "samples", (steps + 1) * N);
-    const float *inputs = golden_floats(f, "inputs", steps * N), *outputs = golden_floats(f, "outputs", steps * N);
+    const float *timesteps = golden_floats(f, "timesteps", steps),
+                *samples = golden_floats(f, "samples", (steps + 1) * N);
+    const float *inputs = golden_floats(f, "inputs", steps * N),
+                *outputs = golden_floats(f, "outputs", steps * N);
     float sample[N], input[N];
-    for (int repeat = 0; repeat < 2; repeat++) {   /* the second sample must not remember the first */
+    for (int repeat = 0; repeat < 2; repeat++) { /* the second sample must not remember the first */
         sampler_reset(p);
         memcpy(sample, samples, sizeof sample);
         for (int k = 0; k < steps; k++) {
-            if (sampler_timestep(p, k) != timesteps[k]) fail_msg("%s: timestep %d is %g, not %g", name, k,
-                (double)sampler_timestep(p, k), (double)timesteps[k]);
+            if (sampler_timestep(p, k) != timesteps[k])
+                fail_msg("%s: timestep %d is %g, not %g", name, k, (double)sampler_timestep(p, k),
+                    (double)timesteps[k]);
             memcpy(input, sample, sizeof input);
             sampler_scale_input(p, k, input, N);
             near(name, k, input, inputs + k * N, N, tolerance);
@@ -88,7 +92,8 @@ static void trajectories_are_diffusers(void **state)
 }
 
 /* Timesteps, and the sigma behind each step's input scale, for many numbers of steps. */
-static void check_table(const safetensors *f, const char *table, const char *kind, const schedule *s, int steps)
+static void check_table(
+    const safetensors *f, const char *table, const char *kind, const schedule *s, int steps)
 {
     char name[64];
     sampler *p = make(kind, s, steps, 1);
@@ -107,7 +112,7 @@ static void check_table(const safetensors *f, const char *table, const char *kin
         sampler_scale_input(p, k, &scale, 1);
         assert_true(sampler_timestep(p, k) == (t ? t[k] : (float)whole[k]));
         double sigma = sigmas ? sigmas[k] : 0;
-        assert_true(fabs(scale - 1 / sqrt(sigma * sigma + 1)) < 3e-7);   /* measured 1.0e-7 */
+        assert_true(fabs(scale - 1 / sqrt(sigma * sigma + 1)) < 3e-7); /* measured 1.0e-7 */
     }
     sampler_free(p);
 }
@@ -132,7 +137,8 @@ static void timesteps_and_sigmas_are_diffusers(void **state)
         assert_true(fabs(sampler_init_sigma(p) / sigma - 1) < 3e-7);
         sampler_free(p);
         p = make("euler", &unsaid, steps[i], 1);
-        assert_int_equal(json_real(row, "euler_linspace_init_noise_sigma", 0, 100, &sigma, NULL), 0);
+        assert_int_equal(
+            json_real(row, "euler_linspace_init_noise_sigma", 0, 100, &sigma, NULL), 0);
         assert_true(fabs(sampler_init_sigma(p) / sigma - 1) < 3e-7);
         sampler_free(p);
     }
@@ -164,7 +170,9 @@ static void a_perfect_model_gives_the_image_back(void **state)
                 float seen = x;
                 sampler_scale_input(p, k, &seen, 1);
                 double t = sampler_timestep(p, k), signal = schedule_signal(&s, (int)t);
-                if (t != floor(t)) {   /* Euler, linspace: the level between two timesteps, from the scale itself */
+                if (t !=
+                    floor(
+                        t)) { /* Euler, linspace: the level between two timesteps, from the scale itself */
                     float one = 1;
                     sampler_scale_input(p, k, &one, 1);
                     signal = one;
@@ -175,7 +183,8 @@ static void a_perfect_model_gives_the_image_back(void **state)
                 if (s.prediction == PREDICT_V) answer = (float)(signal * eps - level * clean);
                 sampler_step(p, k, &answer, &x, 1);
             }
-            if (!(fabs(x - clean) < 2e-4)) fail_msg("%s, way %d: %g, not %g", sampler_kinds[i]->name, way, (double)x, clean);
+            if (!(fabs(x - clean) < 2e-4))
+                fail_msg("%s, way %d: %g, not %g", sampler_kinds[i]->name, way, (double)x, clean);
             sampler_free(p);
         }
     }
@@ -215,7 +224,8 @@ static void what_cannot_be_walked_is_refused(void **state)
     assert_null(sampler_new("ddim", &s, 0, 1, &err));
     assert_null(sampler_new("euler", &s, 1001, 1, &err));
     assert_non_null(strstr(err.msg, "1001"));
-    assert_null(sampler_new("ddim", &s, 1000, 1, &err));   /* offset 1: diffusers would read beyond its table */
+    assert_null(sampler_new(
+        "ddim", &s, 1000, 1, &err)); /* offset 1: diffusers would read beyond its table */
     assert_non_null(strstr(err.msg, "at most 999"));
     assert_null(sampler_new("dpmpp_2m", &s, 1000, 1, &err));
     assert_int_equal(err.code, M2M_EINVAL);

@@ -21,7 +21,8 @@ static void abar_is_diffusers_to_the_bit(void **state)
         const float *abar = golden_floats(f, configs[c], s.train_steps);
         /* Not a tolerance: every sigma and every noise level of a replay depends on these. */
         for (int t = 0; t < s.train_steps; t++)
-            if (s.abar[t] != abar[t]) fail_msg("%s: abar[%d] is %.9g, not %.9g", configs[c], t, s.abar[t], abar[t]);
+            if (s.abar[t] != abar[t])
+                fail_msg("%s: abar[%d] is %.9g, not %.9g", configs[c], t, s.abar[t], abar[t]);
         schedule_free(&s);
     }
     safetensors_close(&f);
@@ -33,7 +34,8 @@ static void configs_say_what_they_mean(void **state)
     (void)state;
     cJSON *cases = golden_json("sampler/cases.json");
     schedule sd = golden_schedule(cases, "sd"), pndm = golden_schedule(cases, "pndm");
-    schedule cosine = golden_schedule(cases, "cosine_v"), linear = golden_schedule(cases, "linear_sample");
+    schedule cosine = golden_schedule(cases, "cosine_v"),
+             linear = golden_schedule(cases, "linear_sample");
     assert_int_equal(sd.train_steps, 1000);
     assert_int_equal(sd.steps_offset, 1);
     assert_int_equal(sd.prediction, PREDICT_EPSILON);
@@ -59,15 +61,17 @@ static void noise_is_added_as_diffusers_does(void **state)
     (void)state;
     schedule s;
     m2m_error err = {0};
-    if (schedule_load(&s, TEST_DIR "/golden/models/m2m_self/scheduler/scheduler_config.json", &err)) fail_msg("%s", err.msg);
+    if (schedule_load(&s, TEST_DIR "/golden/models/m2m_self/scheduler/scheduler_config.json", &err))
+        fail_msg("%s", err.msg);
     safetensors *f = golden_open("schedule/tables.safetensors");
     const int64_t *t = golden_ints(f, "add_noise.timesteps", 5);
-    const float *clean = golden_floats(f, "add_noise.clean", 30), *noise = golden_floats(f, "add_noise.noise", 30);
+    const float *clean = golden_floats(f, "add_noise.clean", 30),
+                *noise = golden_floats(f, "add_noise.noise", 30);
     const float *wanted = golden_floats(f, "add_noise.noisy", 30);
     for (int i = 0; i < 5; i++) {
         float noisy[6];
         memcpy(noisy, noise + 6 * i, sizeof noisy);
-        schedule_add_noise(&s, (int)t[i], clean + 6 * i, noisy, noisy, 6);   /* in place */
+        schedule_add_noise(&s, (int)t[i], clean + 6 * i, noisy, noisy, 6); /* in place */
         /* Ours is rounded once, PyTorch's four times; measured 2.4e-7. */
         for (int k = 0; k < 6; k++) assert_true(fabsf(noisy[k] - wanted[6 * i + k]) < 1e-6f);
     }
@@ -93,7 +97,7 @@ static void targets_invert_the_noise(void **state)
     s.prediction = PREDICT_V;
     schedule_target(&s, t, clean, noise, target, 2);
     schedule_add_noise(&s, t, clean, noise, zt, 2);
-    for (int i = 0; i < 2; i++) {   /* z0 = signal zt - level v */
+    for (int i = 0; i < 2; i++) { /* z0 = signal zt - level v */
         assert_true(fabs(signal * zt[i] - level * target[i] - clean[i]) < 1e-6);
         assert_true(fabs(level * zt[i] + signal * target[i] - noise[i]) < 1e-6);
     }
@@ -150,7 +154,8 @@ static void what_would_be_ignored_is_refused(void **state)
 static void one_timestep_is_a_schedule(void **state)
 {
     (void)state;
-    cJSON *config = cJSON_Parse("{\"num_train_timesteps\": 1, \"unknown_key\": {}, \"trained_betas\": null}");
+    cJSON *config =
+        cJSON_Parse("{\"num_train_timesteps\": 1, \"unknown_key\": {}, \"trained_betas\": null}");
     schedule s;
     assert_int_equal(schedule_from_json(&s, config, NULL), 0);
     assert_true(s.abar[0] == 1.0f - 0.0001f);

@@ -53,7 +53,8 @@ static void what_was_logged_is_drawn(void **state)
     assert_int_equal(curve_draw(&losses, j, "a run", &err), 0);
     assert_int_equal(losses.height, empty.height);
     assert_true(different(&losses, &empty, empty.height) > 500);
-    for (int i = 1; i <= 10; i++) journal_write(j, 200 * i, &(journal_field){"ratio", 1 - 0.03 * i}, 1, NULL);
+    for (int i = 1; i <= 10; i++)
+        journal_write(j, 200 * i, &(journal_field){"ratio", 1 - 0.03 * i}, 1, NULL);
     assert_int_equal(curve_draw(&both, j, "a run", &err), 0);
     assert_int_equal(both.height, 2 * losses.height);
     assert_int_equal(different(&both, &losses, losses.height), 0);

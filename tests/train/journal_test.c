@@ -60,9 +60,10 @@ static void lines_are_json_and_at_once(void **state)
     journal *j = opened(-1);
     content_is("");
     put(j, 10, 0.3125, 1e-5);
-    content_is("{\"step\": 10, \"loss\": 0.3125, \"lr\": 1e-05}\n");   /* while it is open */
+    content_is("{\"step\": 10, \"loss\": 0.3125, \"lr\": 1e-05}\n"); /* while it is open */
     put(j, 20, NAN, 2);
-    content_is("{\"step\": 10, \"loss\": 0.3125, \"lr\": 1e-05}\n{\"step\": 20, \"loss\": null, \"lr\": 2}\n");
+    content_is("{\"step\": 10, \"loss\": 0.3125, \"lr\": 1e-05}\n{\"step\": 20, \"loss\": null, "
+               "\"lr\": 2}\n");
     journal_close(&j);
     assert_null(j);
     journal_close(&j);
@@ -93,18 +94,19 @@ static void resuming_drops_the_future(void **state)
     journal_close(&j);
     j = opened(30);
     assert_int_equal(journal_dropped(j), 2);
-    content_is("{\"step\": 10, \"loss\": 0.1, \"lr\": 1}\n{\"step\": 20, \"loss\": 0.2, \"lr\": 1}\n"
-               "{\"step\": 30, \"loss\": 0.3, \"lr\": 1}\n");
+    content_is(
+        "{\"step\": 10, \"loss\": 0.1, \"lr\": 1}\n{\"step\": 20, \"loss\": 0.2, \"lr\": 1}\n"
+        "{\"step\": 30, \"loss\": 0.3, \"lr\": 1}\n");
     const journal_series *s = journal_find(j, "loss");
     assert_int_equal(s->count, 3);
     assert_true(s->value[2] == 0.3 && s->step[2] == 30);
     put(j, 40, 0.5, 1);
     assert_int_equal(journal_find(j, "loss")->count, 4);
     journal_close(&j);
-    j = opened(40);   /* nothing to drop: the file is not even written */
+    j = opened(40); /* nothing to drop: the file is not even written */
     assert_int_equal(journal_dropped(j), 0);
     journal_close(&j);
-    j = opened(-1);   /* a new run */
+    j = opened(-1); /* a new run */
     content_is("");
     assert_null(journal_find(j, "loss"));
     journal_close(&j);
@@ -113,8 +115,9 @@ static void resuming_drops_the_future(void **state)
 static void torn_and_foreign_lines_are_dropped(void **state)
 {
     (void)state;
-    static const char text[] = "{\"step\": 1, \"loss\": 0.5, \"note\": \"kept\"}\nnonsense\n{\"loss\": 3}\n[1]\n\n"
-                               "{\"step\": -4}\n{\"step\": 2, \"loss\": null}\n{\"step\": 3, \"lo";
+    static const char text[] =
+        "{\"step\": 1, \"loss\": 0.5, \"note\": \"kept\"}\nnonsense\n{\"loss\": 3}\n[1]\n\n"
+        "{\"step\": -4}\n{\"step\": 2, \"loss\": null}\n{\"step\": 3, \"lo";
     assert_int_equal(file_write_all(path, text, sizeof text - 1, NULL), 0);
     journal *j = opened(100);
     assert_int_equal(journal_dropped(j), 6);
@@ -124,13 +127,14 @@ static void torn_and_foreign_lines_are_dropped(void **state)
     content_is("{\"step\": 1, \"loss\": 0.5, \"note\": \"kept\"}\n{\"step\": 2, \"loss\": null}\n"
                "{\"step\": 3, \"loss\": 1, \"lr\": 1}\n");
     journal_close(&j);
-    static const char no_newline[] = "{\"step\": 1}\n{\"step\": 2}";   /* the next line must not join this one */
+    static const char no_newline[] =
+        "{\"step\": 1}\n{\"step\": 2}"; /* the next line must not join this one */
     assert_int_equal(file_write_all(path, no_newline, sizeof no_newline - 1, NULL), 0);
     j = opened(100);
     content_is("{\"step\": 1}\n");
     journal_close(&j);
     unlink(path);
-    j = opened(100);   /* a resumed run whose log was deleted */
+    j = opened(100); /* a resumed run whose log was deleted */
     content_is("");
     journal_close(&j);
 }

@@ -42,11 +42,10 @@ static void crc_is_castagnoli(void **state)
 
 /* Made with tensorboard 2.21's event_pb2 and record_writer.masked_crc32c: version; START at step 301; a scalar; a picture. */
 static const char golden[] =
-    "1800000000000000a37f4b220900000000004a93401a0d627261696e2e4576656e743a3265b8d3fb"
-    "100000000000000095fbfe180900000000004a934010ad023a020801c02893a5"
-    "21000000000000000"
-    "17becf60900000000004d934010b6022a130a110a0a6c6f73732f747261696e150000a03ec1fe4d39"
-    "2a00000000000000ae8d91f509000000000050934010f0a2042a1b0a190a0773616d706c6573220e080210ac021803220589504e4721832d28bd";
+    "1800000000000000a37f4b220900000000004a93401a0d627261696e2e4576656e743a3265b8d3fb1000000000"
+    "00000095fbfe180900000000004a934010ad023a020801c02893a52100000000000000017becf6090000000000"
+    "4d934010b6022a130a110a0a6c6f73732f747261696e150000a03ec1fe4d392a00000000000000ae8d91f50900"
+    "0000000050934010f0a2042a1b0a190a0773616d706c6573220e080210ac021803220589504e4721832d28bd";
 
 static void records_are_tensorboards(void **state)
 {
@@ -63,7 +62,8 @@ static void records_are_tensorboards(void **state)
     for (unsigned long i = 0; i < size; i++) {
         char hex[3];
         snprintf(hex, sizeof hex, "%02x", (uint8_t)bytes[i]);
-        if (memcmp(hex, golden + 2 * i, 2)) fail_msg("byte %lu is %s, not %.2s", i, hex, golden + 2 * i);
+        if (memcmp(hex, golden + 2 * i, 2))
+            fail_msg("byte %lu is %s, not %.2s", i, hex, golden + 2 * i);
     }
     free(bytes);
     tfevents_close(&t);
@@ -80,7 +80,9 @@ static void two_runs_in_a_second_have_two_files(void **state)
     assert_string_not_equal(tfevents_path(a), tfevents_path(b));
     unsigned long size = 0;
     free(scratch_read(tfevents_path(a), &size));
-    assert_int_equal(size, 2 * 16 + 9 + 15 + 9 + 4);   /* two records; a new run's START has step 0, which is not written */
+    assert_int_equal(
+        size, 2 * 16 + 9 + 15 + 9 +
+                  4); /* two records; a new run's START has step 0, which is not written */
     tfevents_close(&a);
     tfevents_close(&b);
 }

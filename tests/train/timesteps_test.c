@@ -8,7 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-static const draw_plan plan = {.seed = 7, .sets = 3, .draws = 2, .images = 4, .t_first = 0, .t_last = 999, .drop = 0.1};
+static const draw_plan plan = {
+    .seed = 7, .sets = 3, .draws = 2, .images = 4, .t_first = 0, .t_last = 999, .drop = 0.1};
 
 static void one_timestep_per_draw_or_per_image(void **state)
 {
@@ -23,7 +24,7 @@ static void one_timestep_per_draw_or_per_image(void **state)
         assert_true(t[row] == t[row / 4 * 4]);
         if (row % 4 == 0 && row && t[row] != t[row - 4]) different++;
     }
-    assert_true(different >= 4);   /* of 5 neighbours; fixed by the seed */
+    assert_true(different >= 4); /* of 5 neighbours; fixed by the seed */
     draw_plan each = plan;
     each.per_image = true;
     draw_timesteps(&each, 5, again);
@@ -73,7 +74,7 @@ static void timesteps_are_uniform(void **state)
     }
     double chi = 0, wanted = BATCHES * 6.0 / BINS;
     for (int i = 0; i < BINS; i++) chi += (count[i] - wanted) * (count[i] - wanted) / wanted;
-    assert_true(chi < 27.9);   /* 9 degrees of freedom, p = 0.001; fixed by the seed */
+    assert_true(chi < 27.9); /* 9 degrees of freedom, p = 0.001; fixed by the seed */
     assert_true(low && high);
     p.t_first = 600;
     p.t_last = 601;
@@ -112,7 +113,7 @@ static void noise_is_normal_and_never_repeated(void **state)
     other.seed = 7 + (1ull << 32);
     draw_noise(&other, 0, N, b[0]);
     assert_memory_not_equal(a, b, sizeof a[0]);
-    draw_noise(&plan, 1ll << 32, N, b[0]);   /* the batch's high half counts */
+    draw_noise(&plan, 1ll << 32, N, b[0]); /* the batch's high half counts */
     assert_memory_not_equal(a, b, sizeof a[0]);
 }
 
@@ -124,11 +125,12 @@ static void a_tenth_is_dropped_and_half_is_mirrored(void **state)
         bool dropped[3], flip[3];
         draw_dropped(&plan, batch, dropped);
         draw_flips(&plan, batch, flip);
-        for (int set = 0; set < 3; set++) drops += dropped[set], flips += flip[set], both += dropped[set] && flip[set];
+        for (int set = 0; set < 3; set++)
+            drops += dropped[set], flips += flip[set], both += dropped[set] && flip[set];
     }
-    assert_in_range(drops, 1100, 1300);   /* 1200, three sigma: 99 */
+    assert_in_range(drops, 1100, 1300); /* 1200, three sigma: 99 */
     assert_in_range(flips, 5836, 6164);
-    assert_in_range(both, 528, 672);      /* independent of each other */
+    assert_in_range(both, 528, 672); /* independent of each other */
     draw_plan p = plan;
     bool dropped[3];
     for (int batch = 0; batch < 200; batch++) {
