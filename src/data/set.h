@@ -1,0 +1,37 @@
+/* Image sets to train on, behind one interface: WebDataset shards (a sample with members 00.png, 01.png, … is a set) and
+ * folders of folders (a folder with images is a set). Opening reads names, not pixels; images are decoded when asked for.
+ *
+ * An open data set is immutable but for its list of bad images: any thread may read images, one thread marks them. */
+#ifndef DATA_SET_H
+#define DATA_SET_H
+
+#include "base/error.h"
+#include "image/spec.h"
+
+#include <stdbool.h>
+
+typedef struct dataset dataset;
+
+typedef struct dataset_view {       /* how pixels become what is asked for */
+    int width, height;
+    image_fit fit;
+    uint8_t background[3];
+} dataset_view;
+
+/* paths: comma separated; each a .tar, a folder of .tar files, or a folder of folders of images. Sets with fewer than
+ * `least` images are left out and counted. Errors: M2M_EIO, M2M_EFORMAT (also: no set at all), M2M_ENOMEM. */
+int dataset_open(dataset **d, const char *paths, int least, m2m_error *err);
+void dataset_close(dataset **d);
+
+int dataset_sets(const dataset *d);
+int dataset_left_out(const dataset *d);
+int dataset_images(const dataset *d, int set);          /* of one set */
+int64_t dataset_first(const dataset *d, int set);       /* number of its first image, counted over all sets */
+int64_t dataset_total(const dataset *d);                /* images */
+const char *dataset_key(const dataset *d, int set);     /* for messages */
+uint64_t dataset_fingerprint(const dataset *d);         /* of keys, sizes and order */
+
+/* A new RGB image as the view wants it. Errors name the image: M2M_EIO, M2M_EFORMAT, M2M_ENOMEM. */
+int dataset_read(const dataset *d, int set, int image, const dataset_view *v, m2m_image *out, m2m_error *err);
+
+#endif
