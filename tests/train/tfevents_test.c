@@ -40,7 +40,8 @@ static void crc_is_castagnoli(void **state)
     assert_int_equal(tfevents_crc32c(NULL, 0), 0);
 }
 
-/* Made with tensorboard 2.21's event_pb2 and record_writer.masked_crc32c: version; START at step 301; a scalar; a picture. */
+/* Made with tensorboard 2.21's event_pb2 and record_writer.masked_crc32c: version; START at step 301; a scalar;
+ * a picture. */
 static const char golden[] =
     "1800000000000000a37f4b220900000000004a93401a0d627261696e2e4576656e743a3265b8d3fb1000000000"
     "00000095fbfe180900000000004a934010ad023a020801c02893a52100000000000000017becf6090000000000"
