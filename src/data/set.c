@@ -237,7 +237,7 @@ int dataset_read(const dataset *d, int set, int image, const dataset_view *v, m2
         *out = raw;
         return 0;
     }
-    status = image_fitted(out, &raw, v->width, v->height, v->fit, v->background, RESIZE_BICUBIC, err);
+    status = image_fit(out, &raw, v->width, v->height, v->fit, v->background, err);
     m2m_image_free(&raw);
     return status;
 }

@@ -14,7 +14,7 @@ typedef struct dataset dataset;
 
 typedef struct dataset_view {       /* how pixels become what is asked for */
     int width, height;
-    image_fit fit;
+    image_fit_mode fit;
     uint8_t background[3];
 } dataset_view;
 

@@ -1,22 +1,9 @@
 #include "lib/setjob.h"
 
-#include "base/file.h"
+#include "lib/model.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* The pipeline's scheduler_config.json: beside the component's folder, or in the directory itself. */
-static int load_schedule(schedule *s, const char *dir, m2m_error *err)
-{
-    char *inside = path_join(dir, "scheduler/scheduler_config.json");
-    char *beside = path_join(dir, "../scheduler/scheduler_config.json");
-    int status = M2M_ENOMEM;
-    if (inside && beside) status = schedule_load(s, file_exists(inside) ? inside : beside, err);
-    else fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
-    free(inside);
-    free(beside);
-    return status;
-}
 
 static int same_shape(const safetensors *in, const char *name, shape found, shape wanted, m2m_error *err)
 {
@@ -93,7 +80,7 @@ int set_job_open(set_job *j, const char *dir, const safetensors *in, backend *be
     shape s;
     *j = (set_job){0};
     int status = unet_model_open(&j->unet, dir, true, err);
-    if (!status) status = load_schedule(&j->schedule, dir, err);
+    if (!status) status = pipeline_schedule(&j->schedule, dir, err);
     if (!status) status = read_inputs(j, in, lead, with_loss, &s, err);
     return status ? status : build(j, be, s, lead, with_loss, err);
 }

@@ -1,0 +1,150 @@
+#include "lib/model.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "models/m2m.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char embedded_name[] = "emoji";    /* models/emoji: what works with no download */
+
+/* ---- finding ---- */
+
+/* dir + "/" + up + "/models/emoji", if there is a model; new string. */
+static char *model_below(const char *dir, const char *up)
+{
+    char *path, *index = NULL;
+    if (asprintf(&path, "%s/%s/%s", dir, up, embedded_name) < 0) return NULL;
+    index = path_join(path, "model_index.json");
+    bool found = index && file_exists(index);
+    free(index);
+    if (found) return path;
+    free(path);
+    return NULL;
+}
+
+/* Beside the program as installed (bin/../share/m2m/models), as built (build/X/../../models), or where CMake installs. */
+static char *find_embedded(m2m_error *err)
+{
+    static const char *const below[] = {"../share/m2m/models", "../../models", "../models", "models"};
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    char *found = NULL;
+    if (n > 0) {
+        exe[n] = '\0';
+        char *slash = strrchr(exe, '/');
+        if (slash) *slash = '\0';
+        for (size_t i = 0; !found && i < sizeof below / sizeof *below; i++) found = model_below(exe, below[i]);
+    }
+    if (!found) found = model_below(M2M_DATA_DIR, "models");
+    if (!found)
+        fail(err, M2M_EIO, "no embedded model: models/%s is neither near the program nor in %s", embedded_name, M2M_DATA_DIR);
+    return found;
+}
+
+/* ---- the pipeline's files ---- */
+
+int pipeline_class(const char *dir, char *class_name, size_t size, m2m_error *err)
+{
+    cJSON *o;
+    const char *class;
+    char *path = path_join(dir, "model_index.json");
+    if (!path) return fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
+    int status = json_load(&o, path, err);
+    if (!status) {
+        status = json_text(o, "_class_name", &class, err);
+        if (!status) snprintf(class_name, size, "%s", class);
+        else fail_prefix(err, status, "%s", path);
+        cJSON_Delete(o);
+    }
+    free(path);
+    return status;
+}
+
+int pipeline_schedule(schedule *s, const char *dir, m2m_error *err)
+{
+    char *inside = path_join(dir, "scheduler/scheduler_config.json");
+    char *beside = path_join(dir, "../scheduler/scheduler_config.json");
+    int status = M2M_ENOMEM;
+    if (inside && beside) status = schedule_load(s, file_exists(inside) || !file_exists(beside) ? inside : beside, err);
+    else fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
+    free(inside);
+    free(beside);
+    return status;
+}
+
+/* ---- opening ---- */
+
+static int measure(m2m_model *m, m2m_error *err)
+{
+    clean_graph t;
+    int side = model_latent_side(m), f = vae_factor(&m->vae.config);
+    int status = clean_graph_build(&t, &m->unet.config, m->unet.params, side, side, err);
+    if (!status)
+        m->facts = (m2m_model_facts){
+            .dir = m->dir, .kind = "m2m-self", .sha256 = m->sha256,
+            .parameters = paramset_elements(m->unet.params),
+            .weight_bytes = (int64_t)(paramset_bytes(m->unet.params) + paramset_bytes(m->vae.params)),
+            .width = side * f, .height = side * f,
+            .latent_channels = m->vae.config.latent_channels, .latent_factor = f,
+            .context_bytes = (int64_t)cross_bytes_per_image(&t.c),
+        };
+    clean_graph_free(&t);
+    return status;
+}
+
+static int open_parts(m2m_model *m, m2m_error *err)
+{
+    char class_name[64];
+    int status = pipeline_class(m->dir, class_name, sizeof class_name, err);
+    if (!status && strcmp(class_name, "M2MPipeline"))
+        status = fail(err, M2M_EUNSUPPORTED, "%s: _class_name is %s, wanted M2MPipeline", m->dir, class_name);
+    if (!status) status = unet_model_open(&m->unet, m->dir, true, err);
+    if (!status) status = vae_model_open(&m->vae, m->dir, true, err);
+    if (!status) status = pipeline_schedule(&m->schedule, m->dir, err);
+    if (!status && m->unet.config.in_channels != m->vae.config.latent_channels)
+        status = fail(err, M2M_ESHAPE, "%s: the U-Net takes %d channels, the VAE gives %d", m->dir,
+                      m->unet.config.in_channels, m->vae.config.latent_channels);
+    return status ? status : measure(m, err);
+}
+
+int m2m_model_open(m2m_model **model, const char *dir, m2m_error *err)
+{
+    m2m_model *m = calloc(1, sizeof *m);
+    if (!m) return fail(err, M2M_ENOMEM, "no memory for a model");
+    pthread_mutex_init(&m->lock, NULL);
+    m->dir = dir ? strdup(dir) : find_embedded(err);
+    int status = m->dir ? 0 : dir ? fail(err, M2M_ENOMEM, "no memory for a model") : M2M_EIO;
+    if (!status && !dir_exists(m->dir)) status = fail(err, M2M_EIO, "%s: is not a directory, wanted a model's", m->dir);
+    if (!status) status = open_parts(m, err);
+    if (status) m2m_model_close(&m);
+    else *model = m;
+    return status;
+}
+
+void m2m_model_close(m2m_model **model)
+{
+    m2m_model *m = model ? *model : NULL;
+    if (!m) return;
+    unet_model_close(&m->unet);
+    vae_model_close(&m->vae);
+    schedule_free(&m->schedule);
+    pthread_mutex_destroy(&m->lock);
+    free(m->dir);
+    free(m);
+    *model = NULL;
+}
+
+int model_latent_side(const m2m_model *m) { return m->unet.config.sample_size; }
+
+void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts)
+{
+    m2m_model *m = (m2m_model *)model;    /* the sum is part of what the model is; only when it is known changes */
+    pthread_mutex_lock(&m->lock);
+    if (!*m->sha256 && weights_sha256(m->unet.weights, 0, m->sha256, NULL)) snprintf(m->sha256, sizeof m->sha256, "unreadable");
+    pthread_mutex_unlock(&m->lock);
+    *facts = m->facts;
+}

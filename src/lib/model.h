@@ -1,0 +1,29 @@
+/* What m2m_model is inside the library. */
+#ifndef LIB_MODEL_H
+#define LIB_MODEL_H
+
+#include "diffusion/schedule.h"
+#include "models/component.h"
+
+#include <pthread.h>
+
+struct m2m_model {
+    char *dir;
+    unet_model unet;
+    vae_model vae;
+    schedule schedule;
+    m2m_model_facts facts;
+    pthread_mutex_t lock;    /* guards sha256, which is computed when first asked for */
+    char sha256[SHA256_HEX];
+};
+
+/* Side of the U-Net's own latents, and the pixels they stand for. */
+int model_latent_side(const m2m_model *m);
+
+/* Checks model_index.json; class gets "M2MPipeline" or "StableDiffusionPipeline". */
+int pipeline_class(const char *dir, char *class_name, size_t size, m2m_error *err);
+
+/* The pipeline's scheduler_config.json: inside dir, or beside it where dir is one component's folder. */
+int pipeline_schedule(schedule *s, const char *dir, m2m_error *err);
+
+#endif

@@ -1,0 +1,27 @@
+/* The latents of every image of a data set, encoded once by the frozen VAE and kept as float16 in a file, keyed by what
+ * they were made from. Images that can't be read are counted and listed; sets that lose too many by it are left out. */
+#ifndef TRAIN_LATENTS_H
+#define TRAIN_LATENTS_H
+
+#include "data/set.h"
+#include "graph/backend.h"
+#include "m2m_train.h"
+#include "models/component.h"
+#include "tensor/safetensors.h"
+
+typedef struct latents {
+    safetensors *file;
+    const uint16_t *data;    /* [flips, images, C,h,w] float16 */
+    const uint8_t *good;     /* [images] */
+    int64_t images, floats;  /* floats of one latent */
+    bool flips;              /* the second half is of mirrored images */
+} latents;
+
+/* Opens `path` if it was made from the same VAE, data and view, else makes it. */
+int latents_open(latents *l, const char *path, const dataset *d, const dataset_view *v, const vae_model *vae, bool flips,
+                 backend *be, const m2m_calls *calls, m2m_error *err);
+void latents_close(latents *l);
+/* Latent of an image (number over all sets) as float32. */
+void latents_get(const latents *l, int64_t image, bool flipped, float *out);
+
+#endif

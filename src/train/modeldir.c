@@ -1,0 +1,103 @@
+#include "train/modeldir.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "models/component.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int params_prepare(paramset *params, uint64_t seed, m2m_error *err)
+{
+    int status = paramset_init(params, seed, err);
+    for (int i = 0; i < paramset_count(params) && !status; i++) status = param_own_f32(paramset_at(params, i), err);
+    return status;
+}
+
+exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset *params, node *const *grads, m2m_error *err)
+{
+    int count = 0;
+    node **outputs = malloc((size_t)(n + paramset_count(params)) * sizeof *outputs);
+    if (!outputs) return fail(err, M2M_ENOMEM, "no memory for outputs"), NULL;
+    for (int i = 0; i < n; i++) outputs[count++] = more[i];
+    for (int i = 0; i < paramset_count(params); i++)
+        if (grads[i]) outputs[count++] = grads[i];
+    exec *x = exec_new(g, be, outputs, count, err);
+    free(outputs);
+    return x;
+}
+
+static int copy_file(const char *from, const char *to, m2m_error *err)
+{
+    file_map m;
+    int status = file_map_open(&m, from, err);
+    if (status) return status;
+    status = file_write_all(to, m.data, m.size, err);
+    file_map_close(&m);
+    return status;
+}
+
+/* Copies from/name to dir/name; a file that is not there is fine. */
+static int copy_named(const char *from, const char *dir, const char *name, m2m_error *err)
+{
+    char *a = path_join(from, name), *b = path_join(dir, name);
+    int status = a && b ? 0 : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status && file_exists(a)) status = copy_file(a, b, err);
+    free(a);
+    free(b);
+    return status;
+}
+
+static int make_inside(const char *dir, const char *name, char **path, m2m_error *err)
+{
+    *path = path_join(dir, name);
+    return *path ? dir_make(*path, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+}
+
+int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored, m2m_error *err)
+{
+    cJSON *config = NULL;
+    char *inside = NULL, *source = path_join(from, "config.json"), *target = NULL;
+    int status = source ? json_load(&config, source, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) status = make_inside(dir, "vae", &inside, err);
+    if (!status) {
+        cJSON_DeleteItemFromObjectCaseSensitive(config, "scaling_factor");
+        target = path_join(inside, "config.json");
+        status = target && cJSON_AddNumberToObject(config, "scaling_factor", scale)
+                     ? json_save(config, target, err) : fail(err, M2M_ENOMEM, "no memory for config.json");
+    }
+    if (!status) status = params_save(params, inside, stored, err);
+    cJSON_Delete(config);
+    free(source);
+    free(target);
+    free(inside);
+    return status;
+}
+
+static int copy_folder(const char *from, const char *dir, const char *name, const char *const *files, int n, m2m_error *err)
+{
+    char *to = NULL;
+    int status = make_inside(dir, name, &to, err);
+    for (int i = 0; i < n && !status; i++) status = copy_named(from, to, files[i], err);
+    free(to);
+    return status;
+}
+
+int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet, dtype stored,
+                      m2m_error *err)
+{
+    static const char *const config[] = {"config.json"}, *const schedule[] = {"scheduler_config.json"};
+    static const char *const vae[] = {"config.json", "diffusion_pytorch_model.safetensors"};
+    char *unet_from = component_dir(from, "unet"), *scheduler = path_join(from, "scheduler"), *inside = NULL;
+    int status = unet_from && scheduler ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) status = copy_named(from, dir, "model_index.json", err);
+    if (!status) status = copy_folder(unet_from, dir, "unet", config, 1, err);
+    if (!status) status = copy_folder(scheduler, dir, "scheduler", schedule, 1, err);
+    if (!status) status = copy_folder(vae_dir, dir, "vae", vae, 2, err);
+    if (!status) status = make_inside(dir, "unet", &inside, err);
+    if (!status) status = params_save(unet, inside, stored, err);
+    free(unet_from);
+    free(scheduler);
+    free(inside);
+    return status;
+}

@@ -1,0 +1,20 @@
+/* Writing model directories from training, and the small things both tasks share. */
+#ifndef TRAIN_MODELDIR_H
+#define TRAIN_MODELDIR_H
+
+#include "graph/exec.h"
+#include "nn/param.h"
+
+/* Draws what has no data, and makes all float32 in memory, for training. */
+int params_prepare(paramset *params, uint64_t seed, m2m_error *err);
+
+/* A plan of `more` and all gradients. */
+exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset *params, node *const *grads, m2m_error *err);
+
+/* dir/vae: config.json of `from` with this scaling_factor, and weights. */
+int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored, m2m_error *err);
+/* dir: the M2M pipeline of `from` with these U-Net weights; VAE, scheduler and index are copied. vae_dir: the VAE's folder. */
+int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet, dtype stored,
+                      m2m_error *err);
+
+#endif

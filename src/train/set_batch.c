@@ -1,0 +1,91 @@
+#include "train/set_batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int set_batch_new(set_batch *b, const unet_config *u, const schedule *s, const train_shape *ts, const draw_plan *plan,
+                  bool flip, m2m_error *err)
+{
+    *b = (set_batch){.u = u, .schedule = s, .shape = *ts, .plan = *plan, .flip = flip};
+    b->floats = (int64_t)u->in_channels * ts->height * ts->width;
+    size_t clean = (size_t)ts->sets * (size_t)ts->images, noisy = clean * (size_t)ts->draws;
+    size_t latent = (size_t)b->floats * sizeof(float);
+    b->items = malloc(clean * sizeof *b->items);
+    b->clean = malloc(clean * latent);
+    b->context = malloc(clean * latent);
+    b->noise = malloc(noisy * latent);
+    b->noisy = malloc(noisy * latent);
+    b->times = malloc((clean + noisy) * sizeof *b->times);
+    if (b->items && b->clean && b->context && b->noise && b->noisy && b->times) return 0;
+    set_batch_free(b);
+    return fail(err, M2M_ENOMEM, "no memory for a batch of %zu latents", clean + noisy);
+}
+
+void set_batch_free(set_batch *b)
+{
+    void *all[] = {b->items, b->clean, b->context, b->noise, b->noisy, b->times};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    *b = (set_batch){0};
+}
+
+/* Number of an image that was encoded: this one, or the next of its set that was. */
+static int64_t encoded_image(const loader *l, const latents *z, loader_item it)
+{
+    int n = dataset_images(l->data, it.set);
+    int64_t first = dataset_first(l->data, it.set);
+    for (int k = 0; k < n; k++)
+        if (z->good[first + (it.image + k) % n]) return first + (it.image + k) % n;
+    return -1;
+}
+
+static int load_clean(set_batch *b, loader *l, const latents *z, int64_t batch, m2m_error *err)
+{
+    bool flips[DRAW_MAX_SETS] = {false};
+    loader_batch(l, batch, b->items);
+    if (b->flip) draw_flips(&b->plan, batch, flips);
+    for (int i = 0; i < b->shape.sets * b->shape.images; i++) {
+        int64_t image = encoded_image(l, z, b->items[i]);
+        if (image < 0)
+            return fail(err, M2M_EFORMAT, "set %s: none of its images can be read", dataset_key(l->data, b->items[i].set));
+        latents_get(z, image, flips[i / b->shape.images], b->clean + i * b->floats);
+    }
+    return 0;
+}
+
+static void drop_context(set_batch *b, int64_t batch)
+{
+    bool dropped[DRAW_MAX_SETS];
+    size_t per_set = (size_t)(b->shape.images * b->floats);
+    draw_dropped(&b->plan, batch, dropped);
+    memcpy(b->context, b->clean, (size_t)b->shape.sets * per_set * sizeof *b->context);
+    for (int s = 0; s < b->shape.sets; s++)
+        if (dropped[s]) memset(b->context + (size_t)s * per_set, 0, per_set * sizeof *b->context);
+}
+
+int set_batch_load(set_batch *b, loader *l, const latents *z, int64_t batch, m2m_error *err)
+{
+    const train_shape *s = &b->shape;
+    int status = load_clean(b, l, z, batch, err);
+    if (status) return status;
+    drop_context(b, batch);
+    float *noisy_times = b->times + s->sets * s->images;
+    draw_timesteps(&b->plan, batch, noisy_times);
+    draw_noise(&b->plan, batch, b->floats, b->noise);
+    clean_timesteps(b->u, s, noisy_times, b->times);
+    for (int row = 0; row < s->sets * s->draws * s->images; row++) {
+        int set = row / (s->draws * s->images), image = row % s->images;
+        const float *clean = b->clean + (set * s->images + image) * b->floats;
+        schedule_add_noise(b->schedule, (int)noisy_times[row], clean, b->noise + row * b->floats,
+                           b->noisy + row * b->floats, b->floats);
+    }
+    return 0;
+}
+
+int set_batch_write(const set_batch *b, const train_graph *t, exec *x, m2m_error *err)
+{
+    int status = exec_write(x, t->clean, b->context, err);
+    if (!status) status = exec_write(x, t->noisy, b->noisy, err);
+    if (!status) status = exec_write(x, t->timesteps, b->times, err);
+    if (!status && t->target) status = exec_write(x, t->target, b->noise, err);
+    return status ? status : train_graph_write_lens(t, x, err);
+}
