@@ -4,6 +4,7 @@
 #define CPU_FAST_H
 
 #include "cpu/host.h"
+#include "cpu/pool.h"
 
 typedef struct fast_table {
     const char *isa;
@@ -20,6 +21,7 @@ typedef struct cpu_backend {
     backend base;
     kernel kernels[OP_COUNT];
     pack_table packs;
+    pool *pool;
     char detail[64];
     bool exact;                 /* no Winograd */
 } cpu_backend;
@@ -36,16 +38,10 @@ static inline const float *operand(const call *c, int k)
     return c->weight[k] ? c->be->param_data(c->be, c->weight[k]) : NULL;
 }
 
-/* The share of n items, in multiples of `grain`, that falls to part t of `parts`. */
-typedef struct span {
-    int64_t first, end;
-} span;
-
-static inline span span_of(int64_t n, int64_t grain, int parts, int t)
+/* Shares a loop of n items out over the backend's threads (pool.h). */
+static inline void run_spans(const backend *be, int64_t n, int64_t grain, double cost, span_job *f, const void *ctx)
 {
-    const int64_t units = (n + grain - 1) / grain;
-    const int64_t first = units * t / parts * grain, end = units * (t + 1) / parts * grain;
-    return (span){first, end < n ? end : n};
+    pool_run(cpu_of(be)->pool, n, grain, cost, f, ctx);
 }
 
 #endif

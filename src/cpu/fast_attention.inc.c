@@ -15,11 +15,6 @@ typedef struct attention_job {
     const int32_t *lens;
 } attention_job;
 
-static int64_t round_up(int64_t n, int64_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
 static attention_job attention_sizes(const node *n)
 {
     const shape q = n->in[0]->shape, k = n->in[1]->shape;
@@ -146,29 +141,47 @@ static void attention_tile(const attention_job *j, const call *c, int64_t b, int
     }
 }
 
+typedef struct attention_run {
+    const attention_job *j;
+    const call *c;
+    int64_t heads, tiles, kt_size, v_size;
+    float *kt, *v, *own;
+} attention_run;
+
+static void attention_pack_span(const void *ctx, span s, int worker)
+{
+    const attention_run *r = ctx;
+    const attention_job *j = r->j;
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const int64_t at = i / j->heads * j->lk * j->c + i % j->heads * j->width;
+        attention_pack(j, r->kt + i * r->kt_size, (const float *)r->c->in[1] + at, j->lk, true);
+        attention_pack(j, r->v + i * r->v_size, (const float *)r->c->in[2] + at, j->lk, false);
+    }
+}
+
+static void attention_span(const void *ctx, span s, int worker)
+{
+    const attention_run *r = ctx;
+    const attention_job *j = r->j;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const int64_t b = i / (j->heads * r->tiles), h = i / r->tiles % j->heads, head = b / j->r * j->heads + h;
+        attention_tile(j, r->c, b, h, i % r->tiles * QUERIES, r->kt + head * r->kt_size, r->v + head * r->v_size,
+                       r->own + (size_t)worker * attention_thread_floats(j));
+    }
+}
+
 static void fast_attention(const call *c)
 {
-    attention_job job = attention_sizes(c->n), *j = &job;
-    j->lens = c->in[3];
-    const int64_t heads = j->b / j->r * j->heads, tiles = (j->lq + QUERIES - 1) / QUERIES;
-    const int64_t kt_size = j->long_lk * j->width, v_size = j->lk * j->wide;
-    float *kt = c->scratch, *v = kt + heads * kt_size, *buffers = v + heads * v_size;
-    const int threads = threads_for(c->be, j->b * j->lq * j->lk * j->heads);
-#pragma omp parallel num_threads(threads)
-    {
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < heads; i++) {
-            const int64_t at = i / j->heads * j->lk * j->c + i % j->heads * j->width;
-            attention_pack(j, kt + i * kt_size, (const float *)c->in[1] + at, j->lk, true);
-            attention_pack(j, v + i * v_size, (const float *)c->in[2] + at, j->lk, false);
-        }
-        float *buffer = buffers + (size_t)omp_get_thread_num() * attention_thread_floats(j);
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < j->b * j->heads * tiles; i++) {
-            const int64_t b = i / (j->heads * tiles), h = i / tiles % j->heads, head = b / j->r * j->heads + h;
-            attention_tile(j, c, b, h, i % tiles * QUERIES, kt + head * kt_size, v + head * v_size, buffer);
-        }
-    }
+    attention_job j = attention_sizes(c->n);
+    j.lens = c->in[3];
+    attention_run r = {.j = &j, .c = c, .heads = j.b / j.r * j.heads, .tiles = (j.lq + QUERIES - 1) / QUERIES,
+                       .kt_size = j.long_lk * j.width, .v_size = j.lk * j.wide};
+    r.kt = c->scratch;
+    r.v = r.kt + r.heads * r.kt_size;
+    r.own = r.v + r.heads * r.v_size;
+    run_spans(c->be, r.heads, 1, 2 * (double)(j.lk * j.width), attention_pack_span, &r);
+    run_spans(c->be, j.b * j.heads * r.tiles, 1, (double)(QUERIES * j.lk * j.width) / 8, attention_span, &r);
 }
 
 /* ---- gradient: one task per head of one key row; its r query rows in order, so sums are the same at every run ---- */
@@ -272,16 +285,20 @@ static void grad_head(const attention_job *j, const call *c, const grad_buffers 
         }
 }
 
+static void attention_grad_span(const void *ctx, span s, int worker)
+{
+    const attention_run *r = ctx;
+    const attention_job *j = r->j;
+    grad_buffers u;
+    const size_t size = grad_layout(j, NULL, &u);
+    grad_layout(j, r->own + (size_t)worker * size, &u);
+    for (int64_t i = s.first; i < s.end; i++) grad_head(j, r->c, &u, i / j->heads, i % j->heads);
+}
+
 static void fast_attention_grad(const call *c)
 {
-    attention_job job = attention_sizes(c->n), *j = &job;
-    j->lens = c->in[6];
-    const int threads = threads_for(c->be, j->b * j->lq * j->lk * j->heads);
-#pragma omp parallel num_threads(threads)
-    {
-        grad_buffers u;
-        grad_layout(j, (float *)c->scratch + (size_t)omp_get_thread_num() * grad_layout(j, NULL, &u), &u);
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < j->b / j->r * j->heads; i++) grad_head(j, c, &u, i / j->heads, i % j->heads);
-    }
+    attention_job j = attention_sizes(c->n);
+    j.lens = c->in[6];
+    const attention_run r = {.j = &j, .c = c, .own = c->scratch};
+    run_spans(c->be, j.b / j.r * j.heads, 1, (double)(j.r * j.lq * j.lk * j.width) / 3, attention_grad_span, &r);
 }

@@ -42,9 +42,9 @@ static void conv_run(const call *c, bool backward)
         wino_run(c->be, &j);
         return;
     }
-    const product p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3], .b = b,
+    product p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3], .b = b,
                        .bias = bias, .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v};
-    product_run(c->be, &p);
+    product_all(c->be, &p);
 }
 
 static size_t conv2d_scratch(const backend *be, const node *n)
@@ -80,12 +80,20 @@ static void fast_conv2d_dx(const call *c)
 }
 
 /* [taps][O][I] -> [O][I][taps] */
-static void taps_last(const backend *be, float *out, const float *in, int64_t no, int64_t ni, int64_t taps)
+typedef struct taps_job {
+    float *out;
+    const float *in;
+    int64_t no, ni, taps;
+} taps_job;
+
+static void taps_last_span(const void *ctx, span s, int worker)
 {
-#pragma omp parallel for schedule(static) num_threads(threads_for(be, no * ni * taps))
-    for (int64_t o = 0; o < no; o++)
-        for (int64_t i = 0; i < ni; i++)
-            for (int64_t t = 0; t < taps; t++) out[(o * ni + i) * taps + t] = in[(t * no + o) * ni + i];
+    const taps_job *j = ctx;
+    (void)worker;
+    for (int64_t o = s.first; o < s.end; o++)
+        for (int64_t i = 0; i < j->ni; i++)
+            for (int64_t t = 0; t < j->taps; t++)
+                j->out[(o * j->ni + i) * j->taps + t] = j->in[(t * j->no + o) * j->ni + i];
 }
 
 static bool dw_by_winograd(const node *n)
@@ -120,9 +128,11 @@ static void fast_conv2d_dw(const call *c)
         wino_dw_run(c->be, &j, rest);
         return;
     }
-    const outer_job p = {.pixels = shape_rows(g), .no = w.dim[0], .ni = w.dim[1], .taps = taps, .g = c->in[0],
+    outer_job p = {.pixels = shape_rows(g), .no = w.dim[0], .ni = w.dim[1], .taps = taps, .g = c->in[0],
                          .rows = conv_rows, .ctx = &v, .c = taps == 1 ? c->out : rest,
-                         .scratch = rest + (shape_count(w) + 15) / 16 * 16};
+                         .own = rest + (shape_count(w) + 15) / 16 * 16};
     outer_run(c->be, &p);
-    if (taps > 1) taps_last(c->be, c->out, rest, w.dim[0], w.dim[1], taps);
+    if (taps == 1) return;
+    const taps_job last = {c->out, rest, w.dim[0], w.dim[1], taps};
+    run_spans(c->be, w.dim[0], 1, (double)(w.dim[1] * taps), taps_last_span, &last);
 }

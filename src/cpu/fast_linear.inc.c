@@ -22,18 +22,33 @@ static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64
     }
 }
 
-/* A weight [O, I, taps] packed for the forward pass (columns O, depth I) or the backward one (columns I, depth O). */
+typedef struct pack_weight_job {
+    float *dst;
+    const void *w;
+    dtype type;
+    int64_t no, ni, taps;
+} pack_weight_job;
+
+static void pack_weight_span(const void *ctx, span s, int worker)
+{
+    const pack_weight_job *p = ctx;
+    (void)worker;
+    for (int64_t j = s.first; j < s.end; j++)
+        pack_outputs(p->dst + j * TILE_COLS * p->taps * p->ni, p->w, p->type, j * TILE_COLS, p->no, p->taps, p->ni);
+}
+
+/* A weight [O, I, taps] packed for the forward pass (columns O, depth I) or the backward one (columns I, depth O; only
+ * from floats). */
 static void pack_weight(const backend *be, float *dst, const void *w, dtype type, int64_t no, int64_t ni, int64_t taps,
                         bool backward)
 {
     if (backward) {
-        pack_panels(be, dst, w, (b_steps){1, ni * taps, taps}, ni, taps, no);
-        return;
+        const pack_job job = {dst, w, {1, ni * taps, taps}, ni, taps, no};
+        run_spans(be, (ni + TILE_COLS - 1) / TILE_COLS, 1, (double)(TILE_COLS * taps * no), pack_span, &job);
+    } else {
+        const pack_weight_job job = {dst, w, type, no, ni, taps};
+        run_spans(be, (no + TILE_COLS - 1) / TILE_COLS, 1, (double)(TILE_COLS * taps * ni), pack_weight_span, &job);
     }
-    const int64_t panels = (no + TILE_COLS - 1) / TILE_COLS;
-#pragma omp parallel for schedule(static) num_threads(threads_for(be, no * ni * taps))
-    for (int64_t j = 0; j < panels; j++)
-        pack_outputs(dst + j * TILE_COLS * taps * ni, w, type, j * TILE_COLS, no, taps, ni);
 }
 
 static size_t weight_floats(const node *w, bool backward)
@@ -48,7 +63,8 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
 {
     const node *w = c->n->in[1];
     const param *p = c->weight[1];
-    const int64_t no = w->shape.dim[0], ni = w->shape.dim[1], taps = w->shape.rank == 4 ? w->shape.dim[2] * w->shape.dim[3] : 1;
+    const int64_t no = w->shape.dim[0], ni = w->shape.dim[1];
+    const int64_t taps = w->shape.rank == 4 ? w->shape.dim[2] * w->shape.dim[3] : 1;
     if (!p) {
         pack_weight(c->be, scratch, c->in[1], DT_F32, no, ni, taps, backward);
         return scratch;
@@ -108,10 +124,10 @@ static void fast_linear(const call *c)
 {
     const int64_t ni = shape_last(c->n->in[0]->shape), no = shape_last(c->n->shape);
     const matrix x = {operand(c, 0), ni};
-    const product p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni,
+    product p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni,
                        .b = packed_weight(c, false, c->scratch), .bias = operand(c, 2), .c = c->out, .ldc = no,
                        .rows = matrix_rows, .ctx = &x};
-    product_run(c->be, &p);
+    product_all(c->be, &p);
 }
 
 static size_t linear_dx_scratch(const backend *be, const node *n)
@@ -130,9 +146,9 @@ static void fast_linear_dx(const call *c)
 {
     const int64_t no = shape_last(c->n->in[0]->shape), ni = shape_last(c->n->shape);
     const matrix g = {operand(c, 0), no};
-    const product p = {.m = shape_rows(c->n->shape), .n = ni, .taps = 1, .depth = no,
+    product p = {.m = shape_rows(c->n->shape), .n = ni, .taps = 1, .depth = no,
                        .b = packed_weight(c, true, c->scratch), .c = c->out, .ldc = ni, .rows = matrix_rows, .ctx = &g};
-    product_run(c->be, &p);
+    product_all(c->be, &p);
 }
 
 /* ---- gradients of weights: C_t [O,I] = sum over pixels p of g[p,O] x_t[p,I] ---- */
@@ -144,25 +160,16 @@ typedef struct outer_job {
     void (*rows)(const void *ctx, int64_t tap, int64_t first, int64_t count, row_ptr *row);
     const void *ctx;
     float *c;               /* [taps][O][I] */
-    float *scratch;         /* threads x OUTER_FLOATS */
+    float *own;             /* per thread: OUTER_FLOATS */
+    int64_t parts;          /* of the outputs */
 } outer_job;
 
 enum {
     OUTER_PIXELS = 256,
     OUTER_ROWS = 32 * TILE_ROWS,
-    OUTER_FLOATS = OUTER_PIXELS * (OUTER_ROWS + TILE_COLS),
+    /* x's panel, and g's last columns where they are no whole tile */
+    OUTER_FLOATS = OUTER_PIXELS * (TILE_COLS + TILE_ROWS),
 };
-
-/* g's pixels k, outputs o .. o+count-1, as [count/TILE_ROWS][pixels][TILE_ROWS], zero-padded. */
-static void outer_pack_g(const outer_job *p, span k, int64_t o, int64_t count, float *a)
-{
-    for (int64_t i = 0; i < count; i += TILE_ROWS)
-        for (int64_t at = k.first; at < k.end; at++, a += TILE_ROWS) {
-            const float *from = p->g + at * p->no + o + i;
-            const int64_t left = count - i < TILE_ROWS ? count - i : TILE_ROWS;
-            for (int64_t r = 0; r < TILE_ROWS; r++) a[r] = r < left ? from[r] : 0;
-        }
-}
 
 /* x's pixels k through a tap, inputs i .. i+TILE_COLS-1, as [pixels][TILE_COLS], zero-padded. */
 static void outer_pack_x(const outer_job *p, span k, int64_t tap, int64_t i, float *b)
@@ -180,40 +187,53 @@ static void outer_pack_x(const outer_job *p, span k, int64_t tap, int64_t i, flo
     }
 }
 
-/* The panels of columns (tap, input) in cols, for outputs o .. o+count-1 and pixels k. */
-static void outer_block(const outer_job *p, span k, int64_t o, int64_t count, span cols, float *a, float *b)
+/* The last outputs of g, fewer than a tile, as [pixels][TILE_ROWS], zero-padded. */
+static void outer_pack_g(const outer_job *p, span k, int64_t o, float *a)
+{
+    for (int64_t at = k.first; at < k.end; at++, a += TILE_ROWS)
+        for (int64_t r = 0; r < TILE_ROWS; r++) a[r] = o + r < p->no ? p->g[at * p->no + o + r] : 0;
+}
+
+/* Outputs o, pixels k, and one panel of one tap. own: the panel, packed; then room for g's last columns. */
+static void outer_block(const outer_job *p, span k, span o, int64_t tap, int64_t i, float *own)
 {
     static const float none[TILE_COLS];
-    const int64_t panels = (p->ni + TILE_COLS - 1) / TILE_COLS, depth = k.end - k.first;
-    outer_pack_g(p, k, o, count, a);
-    for (int64_t j = cols.first; j < cols.end; j++) {
-        const int64_t tap = j / panels, i = j % panels * TILE_COLS;
-        outer_pack_x(p, k, tap, i, b);
-        for (int64_t r = 0; r < count; r += TILE_ROWS) {
-            vf acc[TILE_ROWS][TILE_VECS];
-            tile_clear(acc);
-            tile_run_columns(acc, depth, a + r * depth, TILE_ROWS, b);
-            const int64_t width = p->ni - i < TILE_COLS ? p->ni - i : TILE_COLS;
-            const int64_t rows = count - r < TILE_ROWS ? count - r : TILE_ROWS;
-            tile_store(acc, p->c + (tap * p->no + o + r) * p->ni + i, p->ni, rows, width, k.first == 0, none);
-        }
+    float *last = own + OUTER_PIXELS * TILE_COLS;
+    const int64_t width = p->ni - i < TILE_COLS ? p->ni - i : TILE_COLS;
+    outer_pack_x(p, k, tap, i, own);
+    for (int64_t r = o.first; r < o.end; r += TILE_ROWS) {
+        const bool whole = p->no - r >= TILE_ROWS;
+        vf acc[TILE_ROWS][TILE_VECS];
+        if (!whole) outer_pack_g(p, k, r, last);
+        tile_clear(acc);
+        if (whole) tile_run_columns(acc, k.end - k.first, p->g + k.first * p->no + r, p->no, own);
+        else tile_run_columns(acc, k.end - k.first, last, TILE_ROWS, own);
+        tile_store(acc, p->c + (tap * p->no + r) * p->ni + i, p->ni, o.end - r, width, k.first == 0, none);
     }
 }
 
-static void outer_run(const backend *be, const outer_job *p)
+/* Item: (tap, panel of inputs) x part of the outputs. */
+static void outer_span(const void *ctx, span s, int worker)
 {
-    const int64_t panels = (p->ni + TILE_COLS - 1) / TILE_COLS * p->taps;
-    const int threads = (double)p->pixels * (double)p->no * (double)(p->ni * p->taps) < 65536 ? 1 : be->threads;
-#pragma omp parallel num_threads(threads)
-    {
-        const int t = omp_get_thread_num();
-        const span cols = span_of(panels, 1, omp_get_num_threads(), t);
-        float *a = p->scratch + (size_t)t * OUTER_FLOATS, *b = a + OUTER_PIXELS * OUTER_ROWS;
+    const outer_job *p = ctx;
+    const int64_t panels = (p->ni + TILE_COLS - 1) / TILE_COLS;
+    for (int64_t item = s.first; item < s.end; item++) {
+        const int64_t j = item / p->parts;
+        const span o = span_of(p->no, TILE_ROWS, p->parts, item % p->parts);
         for (int64_t k = 0; k < p->pixels; k += OUTER_PIXELS)
-            for (int64_t o = 0; o < p->no; o += OUTER_ROWS)
-                outer_block(p, (span){k, k + OUTER_PIXELS < p->pixels ? k + OUTER_PIXELS : p->pixels}, o,
-                            p->no - o < OUTER_ROWS ? p->no - o : OUTER_ROWS, cols, a, b);
+            outer_block(p, (span){k, k + OUTER_PIXELS < p->pixels ? k + OUTER_PIXELS : p->pixels}, o, j / panels,
+                        j % panels * TILE_COLS, p->own + (int64_t)worker * OUTER_FLOATS);
     }
+}
+
+static void outer_run(const backend *be, outer_job *p)
+{
+    const int64_t items = (p->ni + TILE_COLS - 1) / TILE_COLS * p->taps, tiles = (p->no + TILE_ROWS - 1) / TILE_ROWS;
+    p->parts = (4 * be->threads + items - 1) / items;
+    if (p->parts < (p->no + OUTER_ROWS - 1) / OUTER_ROWS) p->parts = (p->no + OUTER_ROWS - 1) / OUTER_ROWS;
+    if (p->parts > tiles) p->parts = tiles;
+    const double work = (double)p->pixels * (double)p->no * (double)(p->ni * p->taps) / 16;
+    run_spans(be, items * p->parts, 1, work / (double)(items * p->parts), outer_span, p);
 }
 
 static size_t linear_dw_scratch(const backend *be, const node *n)
@@ -227,7 +247,7 @@ static void fast_linear_dw(const call *c)
     const shape g = c->n->in[0]->shape;
     const int64_t no = shape_last(g), ni = shape_last(c->n->in[1]->shape);
     const matrix x = {c->in[1], ni};
-    const outer_job p = {.pixels = shape_rows(g), .no = no, .ni = ni, .taps = 1, .g = c->in[0], .rows = matrix_rows,
-                     .ctx = &x, .c = c->out, .scratch = c->scratch};
+    outer_job p = {.pixels = shape_rows(g), .no = no, .ni = ni, .taps = 1, .g = c->in[0], .rows = matrix_rows, .ctx = &x,
+                   .c = c->out, .own = c->scratch};
     outer_run(c->be, &p);
 }

@@ -1,43 +1,43 @@
 /* Fast elementwise kernels. Tails go through a zero-padded vector, so every element is computed by the same code. */
 
+/* Vectors are computed in whole ones from the start of the tensor, whatever the pieces are. */
+enum { GRAIN = 64 };
+
 #define UNARY(name, expr)                                                                 \
-    static void fast_##name(const call *c)                                                \
+    static void name##_span(const void *ctx, span s, int worker)                          \
     {                                                                                     \
+        const call *c = ctx;                                                              \
         const float *px = c->in[0];                                                       \
         float *out = c->out;                                                              \
         const float alpha = c->n->attr.alpha, beta = c->n->attr.beta;                     \
-        const int64_t n = shape_count(c->n->shape);                                       \
-        (void)alpha, (void)beta;                                                          \
-        FOR_SPANS(c->be, n, n, {                                                          \
-            for (int64_t i = s.first; i < s.end; i += V) {                                \
-                const int64_t left = s.end - i;                                           \
-                const vf x = left >= V ? load(px + i) : load_part(px + i, left);          \
-                const vf y = expr;                                                        \
-                if (left >= V) store(out + i, y);                                         \
-                else store_part(out + i, y, left);                                        \
-            }                                                                             \
-        });                                                                               \
+        (void)worker, (void)alpha, (void)beta;                                            \
+        for (int64_t i = s.first; i < s.end; i += V) {                                    \
+            const vf x = load_row(px, i, s.end);                                          \
+            store_row(out, i, s.end, expr);                                               \
+        }                                                                                 \
+    }                                                                                     \
+    static void fast_##name(const call *c)                                                \
+    {                                                                                     \
+        run_spans(c->be, shape_count(c->n->shape), GRAIN, 1, name##_span, c);             \
     }
 
 /* x, g -> dx */
 #define UNARY_GRAD(name, expr)                                                            \
-    static void fast_##name(const call *c)                                                \
+    static void name##_span(const void *ctx, span s, int worker)                          \
     {                                                                                     \
+        const call *c = ctx;                                                              \
         const float *px = c->in[0], *pg = c->in[1];                                       \
         float *out = c->out;                                                              \
         const float alpha = c->n->attr.alpha, beta = c->n->attr.beta;                     \
-        const int64_t n = shape_count(c->n->shape);                                       \
-        (void)alpha, (void)beta;                                                          \
-        FOR_SPANS(c->be, n, n, {                                                          \
-            for (int64_t i = s.first; i < s.end; i += V) {                                \
-                const int64_t left = s.end - i;                                           \
-                const vf x = left >= V ? load(px + i) : load_part(px + i, left);          \
-                const vf g = left >= V ? load(pg + i) : load_part(pg + i, left);          \
-                const vf y = expr;                                                        \
-                if (left >= V) store(out + i, y);                                         \
-                else store_part(out + i, y, left);                                        \
-            }                                                                             \
-        });                                                                               \
+        (void)worker, (void)alpha, (void)beta;                                            \
+        for (int64_t i = s.first; i < s.end; i += V) {                                    \
+            const vf x = load_row(px, i, s.end), g = load_row(pg, i, s.end);              \
+            store_row(out, i, s.end, expr);                                               \
+        }                                                                                 \
+    }                                                                                     \
+    static void fast_##name(const call *c)                                                \
+    {                                                                                     \
+        run_spans(c->be, shape_count(c->n->shape), GRAIN, 1, name##_span, c);             \
     }
 
 UNARY(scale, alpha * x + beta)
@@ -77,86 +77,96 @@ static repeat repeat_of(shape a, shape b)
     return r;
 }
 
+/* Items are elements, rows of `count`, or runs of `inner` that meet one element of b. */
+typedef struct binary_job {
+    const float *a, *b;
+    float *out;
+    repeat r;
+} binary_job;
+
 #define BINARY(name, op)                                                                  \
-    static inline void name##_rows(float *out, const float *a, const float *b, int64_t n) \
+    static void name##_elements(const void *ctx, span s, int worker)                      \
     {                                                                                     \
-        int64_t i = 0;                                                                    \
-        for (; i + V <= n; i += V) store(out + i, load(a + i) op load(b + i));            \
-        for (; i < n; i++) out[i] = a[i] op b[i];                                         \
+        const binary_job *j = ctx;                                                        \
+        (void)worker;                                                                     \
+        for (int64_t i = s.first; i < s.end; i += V)                                      \
+            store_row(j->out, i, s.end, load_row(j->a, i, s.end) op load_row(j->b, i, s.end)); \
     }                                                                                     \
-    static inline void name##_one(float *out, const float *a, float b, int64_t n)         \
+    static void name##_rows(const void *ctx, span s, int worker)                          \
     {                                                                                     \
-        int64_t i = 0;                                                                    \
-        for (; i + V <= n; i += V) store(out + i, load(a + i) op b);                      \
-        for (; i < n; i++) out[i] = a[i] op b;                                            \
+        const binary_job *j = ctx;                                                        \
+        const int64_t n = j->r.count;                                                     \
+        (void)worker;                                                                     \
+        for (int64_t k = s.first; k < s.end; k++) {                                       \
+            const float *a = j->a + k * n, *b = j->b + k / j->r.times * n;                \
+            for (int64_t i = 0; i < n; i += V)                                            \
+                store_row(j->out + k * n, i, n, load_row(a, i, n) op load_row(b, i, n));  \
+        }                                                                                 \
+    }                                                                                     \
+    static void name##_scalars(const void *ctx, span s, int worker)                       \
+    {                                                                                     \
+        const binary_job *j = ctx;                                                        \
+        const repeat r = j->r;                                                            \
+        (void)worker;                                                                     \
+        for (int64_t k = s.first; k < s.end; k++) {                                       \
+            const float b = j->b[k / (r.times * r.count) * r.count + k % r.count];        \
+            const float *a = j->a + k * r.inner;                                          \
+            for (int64_t i = 0; i < r.inner; i += V)                                      \
+                store_row(j->out + k * r.inner, i, r.inner, load_row(a, i, r.inner) op b); \
+        }                                                                                 \
     }                                                                                     \
     static void fast_##name(const call *c)                                                \
     {                                                                                     \
-        const float *a = c->in[0], *b = c->in[1];                                         \
-        float *out = c->out;                                                              \
-        const shape sa = c->n->shape;                                                     \
-        const repeat r = repeat_of(sa, c->n->in[1]->shape);                               \
-        const int64_t n = shape_count(sa);                                                \
-        if (!r.fits) {                                                                    \
-            ref_f32_kernels[OP_##name].run(c);                                            \
-        } else if (r.blocks * r.times == 1 && r.inner == 1) {                             \
-            FOR_SPANS(c->be, n, n, { name##_rows(out + s.first, a + s.first, b + s.first, s.end - s.first); }); \
-        } else if (r.inner == 1) {                                                        \
-            _Pragma("omp parallel for schedule(static) num_threads(threads_for(c->be, n))") \
-            for (int64_t k = 0; k < r.blocks * r.times; k++)                              \
-                name##_rows(out + k * r.count, a + k * r.count, b + k / r.times * r.count, r.count); \
-        } else {                                                                          \
-            _Pragma("omp parallel for schedule(static) num_threads(threads_for(c->be, n))") \
-            for (int64_t k = 0; k < r.blocks * r.times * r.count; k++)                    \
-                name##_one(out + k * r.inner, a + k * r.inner,                            \
-                           b[k / (r.times * r.count) * r.count + k % r.count], r.inner);  \
-        }                                                                                 \
+        const binary_job j = {c->in[0], c->in[1], c->out, repeat_of(c->n->shape, c->n->in[1]->shape)}; \
+        const int64_t rows = j.r.blocks * j.r.times;                                      \
+        if (!j.r.fits) ref_f32_kernels[OP_##name].run(c);                                 \
+        else if (j.r.inner > 1) run_spans(c->be, rows * j.r.count, 1, (double)j.r.inner, name##_scalars, &j); \
+        else if (rows > 1) run_spans(c->be, rows, 1, (double)j.r.count, name##_rows, &j); \
+        else run_spans(c->be, j.r.count, GRAIN, 1, name##_elements, &j);                  \
     }
 
 BINARY(add, +)
 BINARY(sub, -)
 BINARY(mul, *)
 
+static void geglu_span(const void *ctx, span s, int worker)
+{
+    const call *c = ctx;
+    const int64_t n = shape_last(c->n->shape);
+    (void)worker;
+    for (int64_t r = s.first; r < s.end; r++) {
+        const float *x = (const float *)c->in[0] + 2 * r * n, *gate = x + n;
+        float *out = (float *)c->out + r * n;
+        for (int64_t i = 0; i < n; i += V) {
+            const vf t = load_row(gate, i, n);
+            store_row(out, i, n, load_row(x, i, n) * (t * vphi(t)));
+        }
+    }
+}
+
 static void fast_geglu(const call *c)
 {
-    const int64_t n = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
-    const float *in = c->in[0];
-    float *out = c->out;
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, rows * n))
-    for (int64_t r = 0; r < rows; r++)
+    run_spans(c->be, shape_rows(c->n->shape), 1, 4 * (double)shape_last(c->n->shape), geglu_span, c);
+}
+
+static void geglu_grad_span(const void *ctx, span s, int worker)
+{
+    const call *c = ctx;
+    const int64_t n = shape_last(c->n->shape) / 2;
+    (void)worker;
+    for (int64_t r = s.first; r < s.end; r++) {
+        const float *x = (const float *)c->in[0] + 2 * r * n, *gate = x + n, *g = (const float *)c->in[1] + r * n;
+        float *dx = (float *)c->out + 2 * r * n, *dgate = dx + n;
         for (int64_t i = 0; i < n; i += V) {
-            const float *x = in + 2 * r * n + i, *gate = x + n;
-            const int64_t left = n - i;
-            if (left >= V) {
-                const vf t = load(gate);
-                store(out + r * n + i, load(x) * (t * vphi(t)));
-            } else {
-                const vf t = load_part(gate, left);
-                store_part(out + r * n + i, load_part(x, left) * (t * vphi(t)), left);
-            }
+            const vf t = load_row(gate, i, n), vg = load_row(g, i, n), phi = vphi(t);
+            const vf slope = phi + t * vexp(-0.5f * t * t) * 0.39894228f, vx = load_row(x, i, n);
+            store_row(dx, i, n, vg * (t * phi));
+            store_row(dgate, i, n, vg * vx * slope);
         }
+    }
 }
 
 static void fast_geglu_grad(const call *c)
 {
-    const int64_t n = shape_last(c->n->shape) / 2, rows = shape_rows(c->n->shape);
-    const float *in = c->in[0], *grad = c->in[1];
-    float *out = c->out;
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, rows * n))
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < n; i += V) {
-            const float *x = in + 2 * r * n + i, *gate = x + n, *g = grad + r * n + i;
-            float *dx = out + 2 * r * n + i;
-            const int64_t left = n - i < V ? n - i : V;
-            const vf vx = left < V ? load_part(x, left) : load(x), vg = left < V ? load_part(g, left) : load(g);
-            const vf t = left < V ? load_part(gate, left) : load(gate);
-            const vf phi = vphi(t), slope = phi + t * vexp(-0.5f * t * t) * 0.39894228f;
-            if (left < V) {
-                store_part(dx, vg * (t * phi), left);
-                store_part(dx + n, vg * vx * slope, left);
-            } else {
-                store(dx, vg * (t * phi));
-                store(dx + n, vg * vx * slope);
-            }
-        }
+    run_spans(c->be, shape_rows(c->n->shape), 1, 4 * (double)shape_last(c->n->shape), geglu_grad_span, c);
 }

@@ -12,20 +12,33 @@ static axis_view view_axis(shape s, int axis)
     return v;
 }
 
-/* `outer` blocks of `count` floats, from stride to stride; src NULL: zeros. */
+/* `outer` blocks of `count` floats, from stride to stride; src NULL: zeros. Items: pieces of BITE floats of a block. */
+typedef struct copy_job {
+    float *dst;
+    const float *src;
+    int64_t dst_stride, src_stride, count, bites;
+} copy_job;
+
+enum { BITE = 8192 };
+
+static void copy_span(const void *ctx, span s, int worker)
+{
+    const copy_job *j = ctx;
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const int64_t block = i / j->bites, at = i % j->bites * BITE;
+        const size_t bytes = (size_t)(j->count - at < BITE ? j->count - at : BITE) * sizeof(float);
+        float *to = j->dst + block * j->dst_stride + at;
+        if (j->src) memcpy(to, j->src + block * j->src_stride + at, bytes);
+        else memset(to, 0, bytes);
+    }
+}
+
 static void copy_blocks(const backend *be, float *dst, int64_t dst_stride, const float *src, int64_t src_stride,
                         int64_t outer, int64_t count)
 {
-    const int64_t pieces = outer >= be->threads ? 1 : be->threads;
-    if (count == 0) return;
-#pragma omp parallel for schedule(static) num_threads(threads_for(be, outer * count))
-    for (int64_t o = 0; o < outer * pieces; o++) {
-        const span s = span_of(count, 16, (int)pieces, (int)(o % pieces));
-        float *to = dst + o / pieces * dst_stride + s.first;
-        const size_t bytes = s.end > s.first ? (size_t)(s.end - s.first) * sizeof(float) : 0;
-        if (src) memcpy(to, src + o / pieces * src_stride + s.first, bytes);
-        else memset(to, 0, bytes);
-    }
+    const copy_job j = {dst, src, dst_stride, src_stride, count, (count + BITE - 1) / BITE};
+    if (count) run_spans(be, outer * j.bites, 1, (double)(count / j.bites), copy_span, &j);
 }
 
 static void fast_concat(const call *c)
@@ -53,16 +66,27 @@ static void fast_slice_grad(const call *c)
     copy_blocks(c->be, out + before + ng, nx, NULL, 0, x.outer, nx - before - ng);
 }
 
-/* [rows, cols] -> [cols, rows] for one band of rows, in blocks that fit L1. */
-static void transpose_band(float *out, const float *in, int64_t rows, int64_t cols, span band)
+/* [outer, rows, cols] -> [outer, cols, rows]. Items: bands of BAND rows, in blocks that fit L1. */
+typedef struct transpose_job {
+    float *out;
+    const float *in;
+    int64_t rows, cols, bands;
+} transpose_job;
+
+enum { BAND = 32 };
+
+static void transpose_span(const void *ctx, span s, int worker)
 {
-    enum { BLOCK = 32 };
-    for (int64_t r0 = band.first; r0 < band.end; r0 += BLOCK)
-        for (int64_t c0 = 0; c0 < cols; c0 += BLOCK) {
-            const int64_t r1 = r0 + BLOCK < band.end ? r0 + BLOCK : band.end, c1 = c0 + BLOCK < cols ? c0 + BLOCK : cols;
-            for (int64_t k = c0; k < c1; k++)
-                for (int64_t r = r0; r < r1; r++) out[k * rows + r] = in[r * cols + k];
-        }
+    const transpose_job *j = ctx;
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const float *in = j->in + i / j->bands * j->rows * j->cols;
+        float *out = j->out + i / j->bands * j->rows * j->cols;
+        const int64_t r0 = i % j->bands * BAND, r1 = r0 + BAND < j->rows ? r0 + BAND : j->rows;
+        for (int64_t c0 = 0; c0 < j->cols; c0 += BAND)
+            for (int64_t k = c0; k < c0 + BAND && k < j->cols; k++)
+                for (int64_t r = r0; r < r1; r++) out[k * j->rows + r] = in[r * j->cols + k];
+    }
 }
 
 /* Whether the permutation is [outer, rows, cols] -> [outer, cols, rows] after joining neighbours. */
@@ -88,27 +112,30 @@ static void fast_permute(const call *c)
         ref_f32_kernels[OP_permute].run(c);
         return;
     }
-    const int64_t bands = outer >= c->be->threads ? 1 : c->be->threads;
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, outer * rows * cols))
-    for (int64_t i = 0; i < outer * bands; i++) {
-        const int64_t at = i / bands * rows * cols;
-        transpose_band((float *)c->out + at, (const float *)c->in[0] + at, rows, cols,
-                       span_of(rows, 16, (int)bands, (int)(i % bands)));
-    }
+    const transpose_job j = {c->out, c->in[0], rows, cols, (rows + BAND - 1) / BAND};
+    run_spans(c->be, outer * j.bands, 1, 2 * (double)(rows * cols / j.bands), transpose_span, &j);
 }
 
-static void fast_resize_nearest(const call *c)
+/* Items: rows of the result. */
+static void resize_span(const void *ctx, span s, int worker)
 {
+    const call *c = ctx;
     const shape x = c->n->in[0]->shape, y = c->n->shape;
     const int64_t ch = y.dim[3];
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, shape_count(y)))
-    for (int64_t r = 0; r < y.dim[0] * y.dim[1]; r++) {
+    (void)worker;
+    for (int64_t r = s.first; r < s.end; r++) {
         const int64_t b = r / y.dim[1], si = r % y.dim[1] * x.dim[1] / y.dim[1];
         const float *from = (const float *)c->in[0] + (b * x.dim[1] + si) * x.dim[2] * ch;
         float *to = (float *)c->out + r * y.dim[2] * ch;
         for (int64_t j = 0; j < y.dim[2]; j++)
             memcpy(to + j * ch, from + j * x.dim[2] / y.dim[2] * ch, (size_t)ch * sizeof(float));
     }
+}
+
+static void fast_resize_nearest(const call *c)
+{
+    const shape y = c->n->shape;
+    run_spans(c->be, y.dim[0] * y.dim[1], 1, (double)(y.dim[2] * y.dim[3]), resize_span, c);
 }
 
 static void add_row(float *to, const float *from, int64_t n)
@@ -122,12 +149,14 @@ static span resize_sources(int64_t i, int64_t size, int64_t out)
     return (span){(i * out + size - 1) / size, ((i + 1) * out + size - 1) / size};
 }
 
-static void fast_resize_nearest_grad(const call *c)
+/* Items: pixels of dx. */
+static void resize_grad_span(const void *ctx, span s, int worker)
 {
+    const call *c = ctx;
     const shape x = c->n->shape, g = c->n->in[0]->shape;
     const int64_t ch = x.dim[3];
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, shape_count(g)))
-    for (int64_t p = 0; p < shape_rows(x); p++) {
+    (void)worker;
+    for (int64_t p = s.first; p < s.end; p++) {
         const int64_t b = p / (x.dim[1] * x.dim[2]);
         const span rows = resize_sources(p / x.dim[2] % x.dim[1], x.dim[1], g.dim[1]);
         const span cols = resize_sources(p % x.dim[2], x.dim[2], g.dim[2]);
@@ -139,35 +168,56 @@ static void fast_resize_nearest_grad(const call *c)
     }
 }
 
-static void fast_avg_pool(const call *c)
+static void fast_resize_nearest_grad(const call *c)
 {
+    const int64_t pixels = shape_rows(c->n->shape);
+    run_spans(c->be, pixels, 1, (double)(shape_count(c->n->in[0]->shape) / pixels + 1), resize_grad_span, c);
+}
+
+/* Items: pixels of the result. */
+static void avg_pool_span(const void *ctx, span s, int worker)
+{
+    const call *c = ctx;
     const shape x = c->n->in[0]->shape, y = c->n->shape;
     const int64_t k = c->n->attr.stride, ch = y.dim[3];
     const float part = 1 / (float)(k * k);
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, shape_count(x)))
-    for (int64_t p = 0; p < shape_rows(y); p++) {
+    (void)worker;
+    for (int64_t p = s.first; p < s.end; p++) {
         const int64_t b = p / (y.dim[1] * y.dim[2]), oy = p / y.dim[2] % y.dim[1], ox = p % y.dim[2];
+        const float *from = (const float *)c->in[0] + ((b * x.dim[1] + oy * k) * x.dim[2] + ox * k) * ch;
         float *to = (float *)c->out + p * ch;
         memset(to, 0, (size_t)ch * sizeof(float));
-        for (int64_t t = 0; t < k * k; t++)
-            add_row(to, (const float *)c->in[0] + ((b * x.dim[1] + oy * k + t / k) * x.dim[2] + ox * k + t % k) * ch, ch);
+        for (int64_t t = 0; t < k * k; t++) add_row(to, from + (t / k * x.dim[2] + t % k) * ch, ch);
         for (int64_t i = 0; i < ch; i++) to[i] *= part;
+    }
+}
+
+static void fast_avg_pool(const call *c)
+{
+    const int64_t k = c->n->attr.stride;
+    run_spans(c->be, shape_rows(c->n->shape), 1, (double)(k * k * shape_last(c->n->shape)), avg_pool_span, c);
+}
+
+/* Items: pixels of dx. */
+static void avg_pool_grad_span(const void *ctx, span s, int worker)
+{
+    const call *c = ctx;
+    const shape x = c->n->shape, g = c->n->in[0]->shape;
+    const int64_t k = c->n->attr.stride, ch = x.dim[3];
+    const float part = 1 / (float)(k * k);
+    (void)worker;
+    for (int64_t p = s.first; p < s.end; p++) {
+        const int64_t b = p / (x.dim[1] * x.dim[2]), gy = p / x.dim[2] % x.dim[1] / k, gx = p % x.dim[2] / k;
+        const bool inside = gy < g.dim[1] && gx < g.dim[2];
+        const float *from = (const float *)c->in[0] + (inside ? ((b * g.dim[1] + gy) * g.dim[2] + gx) * ch : 0);
+        float *to = (float *)c->out + p * ch;
+        for (int64_t i = 0; i < ch; i++) to[i] = inside ? from[i] * part : 0;
     }
 }
 
 static void fast_avg_pool_grad(const call *c)
 {
-    const shape x = c->n->shape, g = c->n->in[0]->shape;
-    const int64_t k = c->n->attr.stride, ch = x.dim[3];
-    const float part = 1 / (float)(k * k);
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, shape_count(x)))
-    for (int64_t p = 0; p < shape_rows(x); p++) {
-        const int64_t b = p / (x.dim[1] * x.dim[2]), gy = p / x.dim[2] % x.dim[1] / k, gx = p % x.dim[2] / k;
-        const bool inside = gy < g.dim[1] && gx < g.dim[2];
-        const float *from = (const float *)c->in[0] + ((b * g.dim[1] + gy) * g.dim[2] + gx) * ch;
-        float *to = (float *)c->out + p * ch;
-        for (int64_t i = 0; i < ch; i++) to[i] = inside ? from[i] * part : 0;
-    }
+    run_spans(c->be, shape_rows(c->n->shape), 1, (double)shape_last(c->n->shape), avg_pool_grad_span, c);
 }
 
 /* ---- sums: x [blocks, times, count, inner] -> [blocks, 1, count, 1] ---- */
@@ -200,57 +250,87 @@ static float sum_run(const float *x, int64_t n)
     return (float)total;
 }
 
+/* Sums of columns go in chunks of rows, by the sizes alone. */
+typedef struct sum_job {
+    const float *x;
+    float *out;
+    repeat r;
+    int64_t chunks;
+    double *sums;        /* [blocks][chunks][count] */
+} sum_job;
+
+static int64_t sum_chunks(repeat r)
+{
+    int64_t chunks = r.times * r.count / 32768;
+    if (chunks > r.times / SUM_ROWS) chunks = r.times / SUM_ROWS;
+    return chunks < 1 ? 1 : chunks > 16 ? 16 : chunks;
+}
+
 static size_t sum_to_scratch(const backend *be, const node *n)
 {
     const repeat r = repeat_of(n->in[0]->shape, n->shape);
-    return r.fits && r.inner == 1 ? (size_t)(r.blocks * be->threads * r.count) * sizeof(double) : 0;
+    (void)be;
+    return r.fits && r.inner == 1 ? (size_t)(r.blocks * sum_chunks(r) * r.count) * sizeof(double) : 0;
 }
 
-static void sum_columns(const call *c, repeat r)
+static void sum_columns_span(const void *ctx, span s, int worker)
 {
-    const int64_t chunks = r.blocks >= c->be->threads ? 1 : c->be->threads;
-    double *sums = c->scratch;
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, r.blocks * r.times * r.count))
-    for (int64_t k = 0; k < r.blocks * chunks; k++)
-        sum_rows((const float *)c->in[0] + k / chunks * r.times * r.count,
-                 span_of(r.times, 1, (int)chunks, (int)(k % chunks)), r.count, sums + k * r.count);
-    for (int64_t b = 0; b < r.blocks; b++)
-        for (int64_t i = 0; i < r.count; i++) {
+    const sum_job *j = ctx;
+    const repeat r = j->r;
+    (void)worker;
+    for (int64_t k = s.first; k < s.end; k++)
+        sum_rows(j->x + k / j->chunks * r.times * r.count, span_of(r.times, 1, j->chunks, k % j->chunks), r.count,
+                 j->sums + k * r.count);
+}
+
+static void sum_runs_span(const void *ctx, span s, int worker)
+{
+    const sum_job *j = ctx;
+    (void)worker;
+    for (int64_t k = s.first; k < s.end; k++) j->out[k] = sum_run(j->x + k * j->r.inner, j->r.inner);
+}
+
+static void sum_columns_join(const sum_job *j)
+{
+    for (int64_t b = 0; b < j->r.blocks; b++)
+        for (int64_t i = 0; i < j->r.count; i++) {
             double total = 0;
-            for (int64_t k = 0; k < chunks; k++) total += sums[(b * chunks + k) * r.count + i];
-            ((float *)c->out)[b * r.count + i] = (float)total;
+            for (int64_t k = 0; k < j->chunks; k++) total += j->sums[(b * j->chunks + k) * j->r.count + i];
+            j->out[b * j->r.count + i] = (float)total;
         }
 }
 
 static void fast_sum_to(const call *c)
 {
     const repeat r = repeat_of(c->n->in[0]->shape, c->n->shape);
-    const float *x = c->in[0];
-    float *out = c->out;
+    const sum_job j = {c->in[0], c->out, r, sum_chunks(r), c->scratch};
     if (r.fits && r.inner == 1) {
-        sum_columns(c, r);
+        run_spans(c->be, r.blocks * j.chunks, 1, (double)(r.times * r.count / j.chunks), sum_columns_span, &j);
+        sum_columns_join(&j);
     } else if (r.fits && r.times == 1) {
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, shape_count(c->n->in[0]->shape)))
-        for (int64_t k = 0; k < r.blocks * r.count; k++) out[k] = sum_run(x + k * r.inner, r.inner);
+        run_spans(c->be, r.blocks * r.count, 1, (double)r.inner, sum_runs_span, &j);
     } else {
         ref_f32_kernels[OP_sum_to].run(c);
     }
 }
 
+static void broadcast_span(const void *ctx, span s, int worker)
+{
+    const sum_job *j = ctx;
+    const repeat r = j->r;
+    (void)worker;
+    for (int64_t k = s.first; k < s.end; k++) {
+        const float *from = j->x + k / r.times * r.count;
+        float *to = j->out + k * r.count * r.inner;
+        if (r.inner == 1) memcpy(to, from, (size_t)r.count * sizeof(float));
+        for (int64_t i = 0; r.inner > 1 && i < r.count; i++)
+            for (int64_t t = 0; t < r.inner; t++) to[i * r.inner + t] = from[i];
+    }
+}
+
 static void fast_broadcast_to(const call *c)
 {
-    const repeat r = repeat_of(c->n->shape, c->n->in[0]->shape);
-    const float *x = c->in[0];
-    float *out = c->out;
-    if (!r.fits) {
-        ref_f32_kernels[OP_broadcast_to].run(c);
-        return;
-    }
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, shape_count(c->n->shape)))
-    for (int64_t k = 0; k < r.blocks * r.times; k++) {
-        const float *from = x + k / r.times * r.count;
-        float *to = out + k * r.count * r.inner;
-        if (r.inner == 1) memcpy(to, from, (size_t)r.count * sizeof(float));
-        for (int64_t i = 0; r.inner > 1 && i < r.count * r.inner; i++) to[i] = from[i / r.inner];
-    }
+    const sum_job j = {.x = c->in[0], .out = c->out, .r = repeat_of(c->n->shape, c->n->in[0]->shape)};
+    if (!j.r.fits) ref_f32_kernels[OP_broadcast_to].run(c);
+    else run_spans(c->be, j.r.blocks * j.r.times, 1, (double)(j.r.count * j.r.inner), broadcast_span, &j);
 }

@@ -3,18 +3,6 @@
 
 enum { SUM_ROWS = 16 };   /* rows summed in float before they join the double sums */
 
-/* V elements at p + i, the missing ones of a row of n as 0. */
-static inline vf load_row(const float *p, int64_t i, int64_t n)
-{
-    return n - i >= V ? load(p + i) : load_part(p + i, n - i);
-}
-
-static inline void store_row(float *p, int64_t i, int64_t n, vf x)
-{
-    if (n - i >= V) store(p + i, x);
-    else store_part(p + i, x, n - i);
-}
-
 static inline void add_double(double *sum, vf x, int64_t i, int64_t n)
 {
     float t[V];
@@ -26,24 +14,29 @@ static inline void add_double(double *sum, vf x, int64_t i, int64_t n)
 typedef struct group_job {
     int64_t images, rows, channels, groups, width, chunks;
     bool silu;
+    const call *c;
     double *sums;        /* [images][chunks][2][channels] */
     float *center, *gain;    /* [images][channels]: mean; 1/std, times w in the forward pass */
     float *mean1, *mean2;    /* [images][channels]: the gradient's two means */
 } group_job;
 
-static group_job group_sizes(const backend *be, const node *n)
+static group_job group_sizes(const node *n)
 {
     const shape s = n->shape;
     group_job j = {.images = s.dim[0], .rows = shape_rows(s) / s.dim[0], .channels = shape_last(s),
                    .groups = n->attr.groups, .silu = n->attr.silu};
     j.width = j.channels / j.groups;
-    j.chunks = j.images >= 4 * be->threads ? 1 : be->threads;
+    j.chunks = j.rows * j.channels / 32768;   /* of the sizes alone, so that sums have the same bits on any threads */
+    if (j.chunks > 16) j.chunks = 16;
+    if (j.chunks > j.rows / SUM_ROWS) j.chunks = j.rows / SUM_ROWS;
+    if (j.chunks < 1) j.chunks = 1;
     return j;
 }
 
 static size_t group_norm_scratch(const backend *be, const node *n)
 {
-    const group_job j = group_sizes(be, n);
+    (void)be;
+    const group_job j = group_sizes(n);
     const size_t cells = (size_t)(j.images * j.channels);
     return cells * ((size_t)j.chunks * 2 * sizeof(double) + 4 * sizeof(float));
 }
@@ -114,40 +107,52 @@ static void group_stats(const group_job *j, const float *x, int64_t image, float
     }
 }
 
-static void group_apply(const group_job *j, const float *x, const float *offset, float *y, int64_t row)
+/* Item: chunk of an image. */
+static void group_sum_span(const void *ctx, span s, int worker)
 {
-    const int64_t n = j->channels, cell = row / j->rows * n;
-    const float *center = j->center + cell, *gain = j->gain + cell;
-    for (int64_t i = 0; i < n; i += V) {
-        vf v = (load_row(x + row * n, i, n) - load_row(center, i, n)) * load_row(gain, i, n) + load_row(offset, i, n);
-        if (j->silu) v = v * vsigmoid(v);
-        store_row(y + row * n, i, n, v);
+    const group_job *j = ctx;
+    (void)worker;
+    for (int64_t k = s.first; k < s.end; k++) {
+        const float *image = (const float *)j->c->in[0] + k / j->chunks * j->rows * j->channels;
+        group_sum_rows(j, image, image, span_of(j->rows, 1, j->chunks, k % j->chunks), j->sums + k * 2 * j->channels);
+    }
+}
+
+static void group_apply_span(const void *ctx, span s, int worker)
+{
+    const group_job *j = ctx;
+    const int64_t n = j->channels;
+    const float *offset = j->c->in[2];
+    (void)worker;
+    for (int64_t r = s.first; r < s.end; r++) {
+        const float *center = j->center + r / j->rows * n, *gain = j->gain + r / j->rows * n;
+        const float *x = (const float *)j->c->in[0] + r * n;
+        float *y = (float *)j->c->out + r * n;
+        for (int64_t i = 0; i < n; i += V) {
+            vf v = (load_row(x, i, n) - load_row(center, i, n)) * load_row(gain, i, n) + load_row(offset, i, n);
+            if (j->silu) v = v * vsigmoid(v);
+            store_row(y, i, n, v);
+        }
     }
 }
 
 static void fast_group_norm(const call *c)
 {
-    group_job job = group_sizes(c->be, c->n), *j = &job;
+    group_job job = group_sizes(c->n), *j = &job;
+    j->c = c;
     group_place(j, c->scratch);
-    const float *x = c->in[0], *w = c->in[1], *b = c->in[2];
-    const int threads = threads_for(c->be, shape_count(c->n->shape));
+    const float *w = c->in[1];
     float *stats = c->part[0];
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t k = 0; k < j->images * j->chunks; k++) {
-        const float *image = x + k / j->chunks * j->rows * j->channels;
-        group_sum_rows(j, image, image, span_of(j->rows, 1, (int)j->chunks, (int)(k % j->chunks)),
-                       j->sums + k * 2 * j->channels);
-    }
+    run_spans(c->be, j->images * j->chunks, 1, (double)(j->rows * j->channels / j->chunks), group_sum_span, j);
     for (int64_t k = 0; k < j->images; k++) {
-        group_stats(j, x, k, c->n->attr.eps, j->center + k * j->channels, j->gain + k * j->channels);
+        group_stats(j, c->in[0], k, c->n->attr.eps, j->center + k * j->channels, j->gain + k * j->channels);
         for (int64_t g = 0; stats && g < j->groups; g++) {
             stats[(k * j->groups + g) * 2] = j->center[k * j->channels + g * j->width];
             stats[(k * j->groups + g) * 2 + 1] = j->gain[k * j->channels + g * j->width];
         }
         for (int64_t i = 0; i < j->channels; i++) j->gain[k * j->channels + i] *= w[i];
     }
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t r = 0; r < j->images * j->rows; r++) group_apply(j, x, b, c->out, r);
+    run_spans(c->be, j->images * j->rows, 1, (double)j->channels * (j->silu ? 3 : 1), group_apply_span, j);
 }
 
 /* The gradient at the norm's output, behind the SiLU. */
@@ -220,25 +225,38 @@ static void group_grad_join(const group_job *j, const call *c, int64_t image)
     }
 }
 
+static void group_grad_span(const void *ctx, span s, int worker)
+{
+    const group_job *j = ctx;
+    (void)worker;
+    for (int64_t k = s.first; k < s.end; k++)
+        group_grad_rows(j, j->c, k / j->chunks, span_of(j->rows, 1, j->chunks, k % j->chunks),
+                        j->sums + k * 2 * j->channels);
+}
+
+static void group_grad_apply_span(const void *ctx, span s, int worker)
+{
+    const group_job *j = ctx;
+    (void)worker;
+    for (int64_t r = s.first; r < s.end; r++) group_grad_apply(j, j->c, r);
+}
+
 static void fast_group_norm_grad(const call *c)
 {
-    group_job job = group_sizes(c->be, c->n), *j = &job;
+    group_job job = group_sizes(c->n), *j = &job;
+    j->c = c;
     group_place(j, c->scratch);
     const float *stats = c->in[3];
-    const int threads = threads_for(c->be, shape_count(c->n->shape));
+    const double cost = j->silu ? 4 : 2;
     for (int64_t k = 0; k < j->images; k++)
         for (int64_t i = 0; i < j->channels; i++) {
             const float *s = stats + (k * j->groups + i / j->width) * 2;
             j->center[k * j->channels + i] = s[0];
             j->gain[k * j->channels + i] = s[1];
         }
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t k = 0; k < j->images * j->chunks; k++)
-        group_grad_rows(j, c, k / j->chunks, span_of(j->rows, 1, (int)j->chunks, (int)(k % j->chunks)),
-                        j->sums + k * 2 * j->channels);
+    run_spans(c->be, j->images * j->chunks, 1, cost * (double)(j->rows * j->channels / j->chunks), group_grad_span, j);
     for (int64_t k = 0; k < j->images; k++) group_grad_join(j, c, k);
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t r = 0; r < j->images * j->rows; r++) group_grad_apply(j, c, r);
+    run_spans(c->be, j->images * j->rows, 1, cost * (double)j->channels, group_grad_apply_span, j);
 }
 
 /* ---- layer norm ---- */
@@ -262,20 +280,33 @@ static void layer_row(const float *x, float *y, const float *w, const float *b, 
     stats[1] = rstd;
 }
 
-static void fast_layer_norm(const call *c)
+static void layer_span(const void *ctx, span s, int worker)
 {
-    const int64_t n = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
-    const float *x = c->in[0];
-    float *y = c->out, *stats = c->part[0];
-#pragma omp parallel for schedule(static) num_threads(threads_for(c->be, rows * n))
-    for (int64_t r = 0; r < rows; r++)
-        layer_row(x + r * n, y + r * n, c->in[1], c->in[2], n, c->n->attr.eps, stats ? stats + 2 * r : NULL);
+    const call *c = ctx;
+    const int64_t n = shape_last(c->n->shape);
+    float *stats = c->part[0];
+    (void)worker;
+    for (int64_t r = s.first; r < s.end; r++)
+        layer_row((const float *)c->in[0] + r * n, (float *)c->out + r * n, c->in[1], c->in[2], n, c->n->attr.eps,
+                  stats ? stats + 2 * r : NULL);
 }
 
-/* Per thread: dw and db in double, and the float sums of SUM_ROWS rows. */
+static void fast_layer_norm(const call *c)
+{
+    run_spans(c->be, shape_rows(c->n->shape), 1, 2 * (double)shape_last(c->n->shape), layer_span, c);
+}
+
+/* Rows go in chunks, by the sizes alone. Per chunk: dw and db in double, and the float sums of SUM_ROWS rows. */
+static int64_t layer_chunks(shape s)
+{
+    const int64_t chunks = shape_count(s) / 65536;
+    return chunks < 1 ? 1 : chunks > 32 ? 32 : chunks;
+}
+
 static size_t layer_norm_grad_scratch(const backend *be, const node *n)
 {
-    return (size_t)be->threads * (size_t)shape_last(n->shape) * (2 * sizeof(double) + 2 * sizeof(float));
+    (void)be;
+    return (size_t)(layer_chunks(n->shape) * shape_last(n->shape)) * (2 * sizeof(double) + 2 * sizeof(float));
 }
 
 static void layer_grad_row(const float *x, const float *w, const float *g, float *dx, int64_t n, float mean, float rstd,
@@ -309,22 +340,29 @@ static void layer_grad_rows(const call *c, span rows, int64_t n, double *sum, fl
     }
 }
 
+typedef struct layer_grad_job {
+    const call *c;
+    int64_t rows, n, chunks;
+    double *sums;       /* [chunks][2][n] */
+    float *parts;       /* [chunks][2][n] */
+} layer_grad_job;
+
+static void layer_grad_span(const void *ctx, span s, int worker)
+{
+    const layer_grad_job *j = ctx;
+    (void)worker;
+    for (int64_t k = s.first; k < s.end; k++)
+        layer_grad_rows(j->c, span_of(j->rows, 1, j->chunks, k), j->n, j->sums + k * 2 * j->n, j->parts + k * 2 * j->n);
+}
+
 static void fast_layer_norm_grad(const call *c)
 {
-    const int64_t n = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
-    const int threads = threads_for(c->be, rows * n);
+    const int64_t n = shape_last(c->n->shape), rows = shape_rows(c->n->shape), chunks = layer_chunks(c->n->shape);
     double *sums = c->scratch;
-    float *parts = (float *)(sums + (int64_t)c->be->threads * 2 * n);
+    const layer_grad_job j = {c, rows, n, chunks, sums, (float *)(sums + chunks * 2 * n)};
     float *dw = c->part[0], *db = c->part[1];
-    int used = 1;
-#pragma omp parallel num_threads(threads)
-    {
-        const int t = omp_get_thread_num(), all = omp_get_num_threads();
-#pragma omp single
-        used = all;
-        layer_grad_rows(c, span_of(rows, 1, all, t), n, sums + t * 2 * n, parts + t * 2 * n);
-    }
-    for (int t = 1; t < used; t++)
+    run_spans(c->be, chunks, 1, 3 * (double)(rows * n / chunks), layer_grad_span, &j);
+    for (int64_t t = 1; t < chunks; t++)
         for (int64_t i = 0; i < 2 * n; i++) sums[i] += sums[t * 2 * n + i];
     for (int64_t i = 0; i < n; i++) {
         if (dw) dw[i] = (float)sums[i];

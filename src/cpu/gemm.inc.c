@@ -10,11 +10,16 @@ enum {
     TILE_VECS = 2,
     TILE_COLS = TILE_VECS * V,
     BLOCK_DEPTH = 256,                /* taps * depth of one block, about */
-    BLOCK_ROWS = 16 * TILE_ROWS,
+    BLOCK_ROWS = 24 * TILE_ROWS,
     MAX_TAPS = 64,                    /* of one block */
 };
 
 typedef const float *row_ptr;
+
+static int64_t round_up(int64_t n, int64_t to)
+{
+    return (n + to - 1) / to * to;
+}
 
 typedef struct product {
     int64_t m, n, taps, depth;
@@ -25,6 +30,7 @@ typedef struct product {
     /* Pointers to A's rows first .. first+count-1 of one tap. */
     void (*rows)(const void *ctx, int64_t tap, int64_t first, int64_t count, row_ptr *row);
     const void *ctx;
+    int64_t blocks, groups;           /* set by product_all */
 } product;
 
 /* acc += A B over taps x depth. row[t * row_step + i]: row i of tap t. b: one panel, taps b_step apart. */
@@ -130,33 +136,36 @@ static void product_block(const product *p, int64_t tap, int64_t taps, span k, s
     }
 }
 
-/* Rows r and panels cols of C, block by block. */
+/* Rows r (one block) and the panels in cols, through all taps and depths. */
 static void product_part(const product *p, span r, span cols)
 {
     int64_t taps = BLOCK_DEPTH / p->depth, pieces = (p->depth + BLOCK_DEPTH - 1) / BLOCK_DEPTH;
     if (taps < 1) taps = 1;
     if (taps > MAX_TAPS) taps = MAX_TAPS;
-    for (int64_t i = r.first; i < r.end; i += BLOCK_ROWS) {
-        const span block = {i, i + BLOCK_ROWS < r.end ? i + BLOCK_ROWS : r.end};
-        for (int64_t t = 0; t < p->taps; t += taps)
-            for (int64_t k = 0; k < pieces; k++)
-                product_block(p, t, p->taps - t < taps ? p->taps - t : taps,
-                              span_of(p->depth, 8, (int)pieces, (int)k), block, cols);
-    }
+    for (int64_t t = 0; t < p->taps; t += taps)
+        for (int64_t k = 0; k < pieces; k++)
+            product_block(p, t, p->taps - t < taps ? p->taps - t : taps, span_of(p->depth, 8, pieces, k), r, cols);
 }
 
-/* All of C, on all threads: each takes a share of the rows, or of the columns when rows are few. */
-static void product_run(const backend *be, const product *p)
+/* Item i: block of rows i % blocks and group of columns i / blocks. */
+static void product_span(const void *ctx, span s, int worker)
 {
-    const int threads = (double)p->m * (double)p->n * (double)(p->taps * p->depth) < 65536 ? 1 : be->threads;
-    const bool by_rows = p->m >= (int64_t)threads * BLOCK_ROWS || p->n < (int64_t)threads * TILE_COLS;
-#pragma omp parallel num_threads(threads)
-    {
-        const int parts = omp_get_num_threads(), t = omp_get_thread_num();
-        const span all_rows = {0, p->m}, all_cols = {0, p->n};
-        if (by_rows) product_part(p, span_of(p->m, TILE_ROWS, parts, t), all_cols);
-        else product_part(p, all_rows, span_of(p->n, TILE_COLS, parts, t));
-    }
+    const product *p = ctx;
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++)
+        product_part(p, span_of(p->m, TILE_ROWS, p->blocks, i % p->blocks),
+                     span_of(p->n, TILE_COLS, p->groups, i / p->blocks));
+}
+
+/* All of C. Few rows are shared out by columns too. */
+static void product_all(const backend *be, product *p)
+{
+    const int64_t panels = (p->n + TILE_COLS - 1) / TILE_COLS, wanted = 4 * be->threads;
+    p->blocks = (p->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    p->groups = (wanted + p->blocks - 1) / p->blocks;
+    if (p->groups > panels) p->groups = panels;
+    const double work = (double)p->m * (double)p->n * (double)(p->taps * p->depth) / 16;
+    run_spans(be, p->blocks * p->groups, 1, work / (double)(p->blocks * p->groups), product_span, p);
 }
 
 /* Floats of a packed B. */
@@ -187,11 +196,17 @@ static void pack_panel(float *dst, const float *s, b_steps step, int64_t j, int6
         }
 }
 
-static void pack_panels(const backend *be, float *dst, const float *s, b_steps step, int64_t n, int64_t taps,
-                        int64_t depth)
+typedef struct pack_job {
+    float *dst;
+    const float *s;
+    b_steps step;
+    int64_t n, taps, depth;
+} pack_job;
+
+static void pack_span(const void *ctx, span s, int worker)
 {
-    const int64_t panels = (n + TILE_COLS - 1) / TILE_COLS;
-#pragma omp parallel for schedule(static) num_threads(threads_for(be, n * taps * depth))
-    for (int64_t j = 0; j < panels; j++)
-        pack_panel(dst + j * TILE_COLS * taps * depth, s, step, j * TILE_COLS, n, taps, depth);
+    const pack_job *p = ctx;
+    (void)worker;
+    for (int64_t j = s.first; j < s.end; j++)
+        pack_panel(p->dst + j * TILE_COLS * p->taps * p->depth, p->s, p->step, j * TILE_COLS, p->n, p->taps, p->depth);
 }

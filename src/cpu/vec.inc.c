@@ -2,7 +2,6 @@
  * (4, 8 or 16), and VMAX, VMIN and CHOOSE, which the extension lacks.
  * exp and the normal distribution are accurate to about 2e-7 relative over all floats. */
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 #include "cpu/fast.h"
@@ -140,20 +139,14 @@ static inline vf vgelu_slope(vf x)
     return vphi(x) + x * vexp(-0.5f * x * x) * 0.39894228f;
 }
 
-/* Threads for a job that touches `floats` floats: starting a team costs about as much as 16K of them. */
-static inline int threads_for(const backend *be, int64_t floats)
+/* V elements at p + i of a row of n; those past its end read as 0 and are not written. */
+static inline vf load_row(const float *p, int64_t i, int64_t n)
 {
-    return floats < 16384 ? 1 : be->threads;
+    return n - i >= V ? load(p + i) : load_part(p + i, n - i);
 }
 
-/* Runs body once per thread with `at` and `end` set to its share of n, in multiples of 64. */
-#define FOR_SPANS(be, n, cost, ...)                                                        \
-    do {                                                                                   \
-        const int64_t spans_n = (n);                                                       \
-        const int spans_threads = threads_for(be, cost);                                   \
-        _Pragma("omp parallel num_threads(spans_threads)")                                 \
-        {                                                                                  \
-            const span s = span_of(spans_n, 64, omp_get_num_threads(), omp_get_thread_num()); \
-            __VA_ARGS__                                                                    \
-        }                                                                                  \
-    } while (0)
+static inline void store_row(float *p, int64_t i, int64_t n, vf x)
+{
+    if (n - i >= V) store(p + i, x);
+    else store_part(p + i, x, n - i);
+}

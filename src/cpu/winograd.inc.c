@@ -17,6 +17,7 @@ typedef struct wino_job {
     conv_view v;
     int64_t down, across, tiles;     /* tiles of an image, down and across; of all images */
     int64_t block;                   /* tiles of a block, whole TILE_ROWS */
+    int64_t first, count, parts;     /* the block at hand, and in how many parts a panel is computed */
     int64_t depth, n;
     bool flip;                       /* the weight's taps run backwards */
     const float *panels, *bias;
@@ -195,19 +196,31 @@ static bool wino_fits(shape w, shape x, shape y, int stride)
     return (double)(y.dim[0] * y.dim[1] * y.dim[2]) >= 0.45 * 16 * (double)j.tiles;
 }
 
+static void wino_input_span(const void *ctx, span s, int worker)
+{
+    const wino_job *j = ctx;
+    (void)worker;
+    for (int64_t t = s.first; t < s.end; t++)
+        wino_transform_input(j, j->first + t < j->tiles ? j->first + t : j->tiles - 1, t);
+}
+
+/* Item: panel of outputs x part of the block's tiles. */
+static void wino_panel_span(const void *ctx, span s, int worker)
+{
+    const wino_job *j = ctx;
+    for (int64_t i = s.first; i < s.end; i++)
+        wino_panel(j, j->first, span_of(j->count, TILE_ROWS, j->parts, i % j->parts), i / j->parts,
+                   j->own + worker * wino_thread_floats(j->block));
+}
+
 static void wino_run(const backend *be, wino_job *j)
 {
     const int64_t panels = (j->n + TILE_COLS - 1) / TILE_COLS;
-    const int64_t parts = panels >= be->threads ? 1 : (be->threads + panels - 1) / panels;
-#pragma omp parallel num_threads(be->threads)
-    for (int64_t first = 0; first < j->tiles; first += j->block) {
-        const int64_t count = j->tiles - first < j->block ? j->tiles - first : j->block;
-#pragma omp for schedule(static)
-        for (int64_t t = 0; t < (count + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS; t++)
-            wino_transform_input(j, first + t < j->tiles ? first + t : j->tiles - 1, t);
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < panels * parts; i++)
-            wino_panel(j, first, span_of(count, TILE_ROWS, (int)parts, (int)(i % parts)), i / parts,
-                       j->own + omp_get_thread_num() * wino_thread_floats(j->block));
+    j->parts = (2 * be->threads + panels - 1) / panels;
+    for (j->first = 0; j->first < j->tiles; j->first += j->block) {
+        j->count = j->tiles - j->first < j->block ? j->tiles - j->first : j->block;
+        if (j->parts > (j->count + TILE_ROWS - 1) / TILE_ROWS) j->parts = (j->count + TILE_ROWS - 1) / TILE_ROWS;
+        run_spans(be, round_up(j->count, TILE_ROWS), 1, 100 * (double)j->depth, wino_input_span, j);
+        run_spans(be, panels * j->parts, 1, (double)(WINO * j->count * j->depth / j->parts), wino_panel_span, j);
     }
 }

@@ -12,7 +12,7 @@ typedef struct wino_dw_job {
     wino_job x;                      /* input: [36][panels][block][TILE_COLS] */
     const float *g;
     float *z;                        /* [36][block][O]: the gradient transformed */
-    float *dw;
+    float *dw, *own;                 /* own: per thread, WINO_DW_OWN */
     int64_t no, ni;
 } wino_dw_job;
 
@@ -123,27 +123,39 @@ static size_t wino_dw_bytes(const backend *be, shape x, shape g)
     return (size_t)(WINO * j.f_step + z + be->threads * WINO_DW_OWN) * sizeof(float);
 }
 
+static void wino_dw_input_span(const void *ctx, span s, int worker)
+{
+    const wino_dw_job *j = ctx;
+    (void)worker;
+    for (int64_t t = s.first; t < s.end; t++) {
+        wino_transform_input(&j->x, j->x.first + t, t);
+        wino_transform_gradient(j, j->x.first + t, t);
+    }
+}
+
+/* Item: panel of inputs x part of the outputs. */
+static void wino_dw_span(const void *ctx, span s, int worker)
+{
+    const wino_dw_job *j = ctx;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const span o = span_of(j->no, TILE_ROWS, j->x.parts, i % j->x.parts);
+        wino_dw_task(j, i / j->x.parts, o.first, o.end - o.first, j->x.count, j->x.first == 0,
+                     j->own + (int64_t)worker * WINO_DW_OWN);
+    }
+}
+
 /* j.x.v, g, dw, no and ni are set; the rest is made here. */
 static void wino_dw_run(const backend *be, wino_dw_job *j, float *scratch)
 {
     wino_job *x = &j->x;
     x->input = scratch;
     j->z = x->input + WINO * x->f_step;
-    float *own = j->z + WINO * x->block * j->no + 64;
-    const int64_t panels = (j->ni + TILE_COLS - 1) / TILE_COLS, parts = (j->no + WINO_DW_OUTPUTS - 1) / WINO_DW_OUTPUTS;
-#pragma omp parallel num_threads(be->threads)
-    for (int64_t first = 0; first < x->tiles; first += x->block) {
-        const int64_t count = x->tiles - first < x->block ? x->tiles - first : x->block;
-#pragma omp for schedule(static)
-        for (int64_t t = 0; t < count; t++) {
-            wino_transform_input(x, first + t, t);
-            wino_transform_gradient(j, first + t, t);
-        }
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < panels * parts; i++) {
-            const span o = span_of(j->no, TILE_ROWS, (int)parts, (int)(i % parts));
-            wino_dw_task(j, i / parts, o.first, o.end - o.first, count, first == 0,
-                         own + (int64_t)omp_get_thread_num() * WINO_DW_OWN);
-        }
+    j->own = j->z + WINO * x->block * j->no + 64;
+    const int64_t panels = (j->ni + TILE_COLS - 1) / TILE_COLS;
+    x->parts = (j->no + WINO_DW_OUTPUTS - 1) / WINO_DW_OUTPUTS;
+    for (x->first = 0; x->first < x->tiles; x->first += x->block) {
+        x->count = x->tiles - x->first < x->block ? x->tiles - x->first : x->block;
+        run_spans(be, x->count, 1, 100 * (double)(j->ni + j->no), wino_dw_input_span, j);
+        run_spans(be, panels * x->parts, 1, (double)(WINO * x->count * j->no / x->parts), wino_dw_span, j);
     }
 }

@@ -70,7 +70,9 @@ static node *case_input(built *b, const op_case *c, int k)
     b->weight_data = malloc(bytes);
     assert_non_null(b->weight_data);
     from_f32(b->weight_data, b->data[k], c->weight, shape_count(s));
-    b->weight = (param){.name = "weight", .shape = s, .type = c->weight, .data = b->weight_data, .version = 1};
+    /* A version of its own: a backend knows packed weights by address and version, and addresses come back. */
+    b->weight = (param){.name = "weight", .shape = s, .type = c->weight, .data = b->weight_data,
+                        .version = (uint64_t)(uintptr_t)c};
     return b->in[k] = graph_param(b->g, &b->weight);
 }
 
@@ -91,7 +93,6 @@ static void case_computed(built *b, const op_case *c, node **in)
     }
 }
 
-/* serial: a number of its own for each call; a backend keys packed weights by address and version. */
 static built *case_build(const op_case *c)
 {
     built *b = calloc(1, sizeof *b);
