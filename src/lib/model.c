@@ -39,9 +39,10 @@ static char *find_embedded(m2m_error *err)
         if (slash) *slash = '\0';
         for (size_t i = 0; !found && i < sizeof below / sizeof *below; i++) found = model_below(exe, below[i]);
     }
-    if (!found) found = model_below(M2M_DATA_DIR, "models");
+    if (!found) found = model_below(M2M_INSTALL_DATA, "models");
+    if (!found) found = model_below(M2M_SOURCE_DATA, "models");
     if (!found)
-        fail(err, M2M_EIO, "no embedded model: models/%s is neither near the program nor in %s", embedded_name, M2M_DATA_DIR);
+        fail(err, M2M_EIO, "no embedded model: models/%s is neither near the program nor in %s", embedded_name, M2M_INSTALL_DATA);
     return found;
 }
 
