@@ -66,7 +66,7 @@ int curve_draw(m2m_image *out, const journal *j, const char *title, m2m_error *e
         .height = HEIGHT};
     m2m_image above = {0}, below = {0};
     memset(out, 0, sizeof *out);
-    int code = chart(&above, j, &losses, "val_", true, err);
+    int code = chart(&above, j, &losses, "val_l", true, err);
     if (!code && !has(j, "ratio")) {
         *out = above;
         return 0;

@@ -5,8 +5,9 @@
 
 #include "train/journal.h"
 
-/* Draws the journal's series "loss" and those whose names begin with "val_", and below those that
- * begin with "ratio", at most PLOT_SERIES each. *out is made anew; on failure it is zero. */
+/* Draws the journal's series "loss" and those whose names begin with "val_l" (val_loss…, val_l1), and
+ * below those that begin with "ratio", at most PLOT_SERIES each. *out is made anew; on failure it is
+ * zero. */
 int curve_draw(m2m_image *out, const journal *j, const char *title, m2m_error *err);
 /* The same as a PNG file, replaced at once. Errors: M2M_EIO, M2M_ENOMEM. */
 int curve_save(const journal *j, const char *title, const char *path, m2m_error *err);
