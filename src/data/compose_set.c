@@ -78,12 +78,23 @@ static void pick_items(plan *p, const composer *c, rng *r, int *order)
     if (family_get_kind(p->family) == KIND_SUBJECT) rng_shuffle(r, p->items, c->images);
 }
 
+/* Faces are all the same disc as silhouettes: look further a few times. */
+static const pool_group *pick_group(const composer *c, family f, rng *r)
+{
+    if (family_get_kind(f) == KIND_SUBJECT) return pool_subject(c->pool, SUBJECT_STYLES, r);
+    const pool_group *g = pool_related(c->pool, c->images, r);
+    for (int i = 0; i < 8 && g && f == FAMILY_silhouette; i++) {
+        if (strcmp(pool_at(c->pool, g->items[0])->category, "Smileys & Emotion") != 0) break;
+        g = pool_related(c->pool, c->images, r);
+    }
+    return g;
+}
+
 static int make_plan(plan *p, const composer *c, int64_t index, m2m_error *err)
 {
     rng r = rng_make(c->seed, RNG_COMPOSE, (uint32_t)index);
     p->family = pick_family(c, &r);
-    p->group = family_get_kind(p->family) == KIND_SUBJECT ? pool_subject(c->pool, SUBJECT_STYLES, &r)
-                                                          : pool_related(c->pool, c->images, &r);
+    p->group = pick_group(c, p->family, &r);
     check(p->group != NULL, "family %s without a group", family_name(p->family));
     int *order = malloc((size_t)p->group->n * sizeof *order);
     if (!order) return fail(err, M2M_ENOMEM, "no memory to compose a set");

@@ -179,12 +179,19 @@ static void look_ground(look *l, rng *r)
     l->slant = TURN * slants[rng_below(r, l->ground == GROUND_STRIPES ? 4 : 2)];
 }
 
+/* Should drawings of this mean luma lie on something light? Those in between may have either. */
+static bool light_behind(rng *r, float mean)
+{
+    return mean < real(r, 0.5f, 0.85f);
+}
+
 static void look_palette(look *l, rng *r, float mean)
 {
     l->tone = TONE_STEPS;
     l->n_colours = 3 + (int)rng_below(r, 3);
     ramp(r, l->colours, l->n_colours, real(r, 0.08f, 0.2f), real(r, 0.82f, 0.97f), 0.45f);
-    l->paper = mean > 0.5f ? (colour){{0.04f, 0.04f, 0.04f}} : (colour){{0.97f, 0.97f, 0.97f}};
+    float v = light_behind(r, mean) ? 0.97f : 0.04f;
+    l->paper = (colour){{v, v, v}};
 }
 
 static void look_duotone(look *l, rng *r, float mean)
@@ -205,7 +212,7 @@ static void look_duotone(look *l, rng *r, float mean)
         h += real(r, 0.15f, 0.85f);
         l->colours[1] = colour_hsv(h, real(r, 0.15f, 0.6f), 1);
     }
-    float v = mean > 0.5f ? real(r, 0.02f, 0.2f) : real(r, 0.85f, 1);
+    float v = light_behind(r, mean) ? real(r, 0.88f, 1) : real(r, 0.02f, 0.15f);
     l->paper = (colour){{v, v, v}};
 }
 
