@@ -43,7 +43,7 @@ static const void *cpu_param_data(backend *be, const param *p)
 static void cpu_close(backend *be)
 {
     cpu_backend *cpu = cpu_of(be);
-    pool_close(cpu->pool);
+    team_close(cpu->team);
     pack_free(&cpu->packs);
     free(cpu);
 }
@@ -57,7 +57,7 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
     const fast_table *t = find_table(isa, err);
     if (!t) return NULL;
     cpu_backend *cpu = calloc(1, sizeof *cpu);
-    if (!cpu || !(cpu->pool = pool_open(threads))) {
+    if (!cpu || !(cpu->team = team_open(threads))) {
         fail(err, M2M_ENOMEM, "the CPU backend can't start %d threads", threads);
         free(cpu);
         return NULL;

@@ -4,7 +4,7 @@
 #define CPU_FAST_H
 
 #include "cpu/host.h"
-#include "cpu/pool.h"
+#include "cpu/team.h"
 
 typedef struct fast_table {
     const char *isa;
@@ -21,7 +21,7 @@ typedef struct cpu_backend {
     backend base;
     kernel kernels[OP_COUNT];
     pack_table packs;
-    pool *pool;
+    team *team;
     char detail[64];
     bool exact;                 /* no Winograd */
 } cpu_backend;
@@ -38,10 +38,10 @@ static inline const float *operand(const call *c, int k)
     return c->weight[k] ? c->be->param_data(c->be, c->weight[k]) : NULL;
 }
 
-/* Shares a loop of n items out over the backend's threads (pool.h). */
+/* Shares a loop of n items out over the backend's threads (team.h). */
 static inline void run_spans(const backend *be, int64_t n, int64_t grain, double cost, span_job *f, const void *ctx)
 {
-    pool_run(cpu_of(be)->pool, n, grain, cost, f, ctx);
+    team_run(cpu_of(be)->team, n, grain, cost, f, ctx);
 }
 
 #endif

@@ -161,14 +161,13 @@ typedef struct outer_job {
     const void *ctx;
     float *c;               /* [taps][O][I] */
     float *own;             /* per thread: OUTER_FLOATS */
-    int64_t parts;          /* of the outputs */
+    int64_t columns, groups, parts;   /* panels of all taps, in groups; parts of the outputs */
 } outer_job;
 
 enum {
     OUTER_PIXELS = 256,
-    OUTER_ROWS = 32 * TILE_ROWS,
-    /* x's panel, and g's last columns where they are no whole tile */
-    OUTER_FLOATS = OUTER_PIXELS * (TILE_COLS + TILE_ROWS),
+    OUTER_ROWS = 16 * TILE_ROWS,
+    OUTER_FLOATS = OUTER_PIXELS * (OUTER_ROWS + TILE_COLS),
 };
 
 /* x's pixels k through a tap, inputs i .. i+TILE_COLS-1, as [pixels][TILE_COLS], zero-padded. */
@@ -187,53 +186,58 @@ static void outer_pack_x(const outer_job *p, span k, int64_t tap, int64_t i, flo
     }
 }
 
-/* The last outputs of g, fewer than a tile, as [pixels][TILE_ROWS], zero-padded. */
-static void outer_pack_g(const outer_job *p, span k, int64_t o, float *a)
+/* g's pixels k, outputs o, as [tiles][pixels][TILE_ROWS], zero-padded. */
+static void outer_pack_g(const outer_job *p, span k, span o, float *a)
 {
-    for (int64_t at = k.first; at < k.end; at++, a += TILE_ROWS)
-        for (int64_t r = 0; r < TILE_ROWS; r++) a[r] = o + r < p->no ? p->g[at * p->no + o + r] : 0;
+    for (int64_t r = o.first; r < o.end; r += TILE_ROWS)
+        for (int64_t at = k.first; at < k.end; at++, a += TILE_ROWS) {
+            const float *from = p->g + at * p->no + r;
+            if (p->no - r >= TILE_ROWS) memcpy(a, from, TILE_ROWS * sizeof *a);
+            else for (int64_t t = 0; t < TILE_ROWS; t++) a[t] = r + t < p->no ? from[t] : 0;
+        }
 }
 
-/* Outputs o, pixels k, and one panel of one tap. own: the panel, packed; then room for g's last columns. */
-static void outer_block(const outer_job *p, span k, span o, int64_t tap, int64_t i, float *own)
+/* Outputs o, pixels k, the (tap, panel)s of columns. own: g packed, and x's panel. */
+static void outer_block(const outer_job *p, span k, span o, span columns, float *own)
 {
     static const float none[TILE_COLS];
-    float *last = own + OUTER_PIXELS * TILE_COLS;
-    const int64_t width = p->ni - i < TILE_COLS ? p->ni - i : TILE_COLS;
-    outer_pack_x(p, k, tap, i, own);
-    for (int64_t r = o.first; r < o.end; r += TILE_ROWS) {
-        const bool whole = p->no - r >= TILE_ROWS;
-        vf acc[TILE_ROWS][TILE_VECS];
-        if (!whole) outer_pack_g(p, k, r, last);
-        tile_clear(acc);
-        if (whole) tile_run_columns(acc, k.end - k.first, p->g + k.first * p->no + r, p->no, own);
-        else tile_run_columns(acc, k.end - k.first, last, TILE_ROWS, own);
-        tile_store(acc, p->c + (tap * p->no + r) * p->ni + i, p->ni, o.end - r, width, k.first == 0, none);
+    const int64_t panels = (p->ni + TILE_COLS - 1) / TILE_COLS, depth = k.end - k.first;
+    float *b = own + OUTER_PIXELS * OUTER_ROWS;
+    outer_pack_g(p, k, o, own);
+    for (int64_t j = columns.first; j < columns.end; j++) {
+        const int64_t tap = j / panels, i = j % panels * TILE_COLS;
+        const int64_t width = p->ni - i < TILE_COLS ? p->ni - i : TILE_COLS;
+        outer_pack_x(p, k, tap, i, b);
+        for (int64_t r = o.first; r < o.end; r += TILE_ROWS) {
+            vf acc[TILE_ROWS][TILE_VECS];
+            tile_clear(acc);
+            tile_run_columns(acc, depth, own + (r - o.first) * depth, TILE_ROWS, b);
+            tile_store(acc, p->c + (tap * p->no + r) * p->ni + i, p->ni, o.end - r, width, k.first == 0, none);
+        }
     }
 }
 
-/* Item: (tap, panel of inputs) x part of the outputs. */
+/* Item: group of (tap, panel)s x part of the outputs. */
 static void outer_span(const void *ctx, span s, int worker)
 {
     const outer_job *p = ctx;
-    const int64_t panels = (p->ni + TILE_COLS - 1) / TILE_COLS;
     for (int64_t item = s.first; item < s.end; item++) {
-        const int64_t j = item / p->parts;
         const span o = span_of(p->no, TILE_ROWS, p->parts, item % p->parts);
+        const span columns = span_of(p->columns, 1, p->groups, item / p->parts);
         for (int64_t k = 0; k < p->pixels; k += OUTER_PIXELS)
-            outer_block(p, (span){k, k + OUTER_PIXELS < p->pixels ? k + OUTER_PIXELS : p->pixels}, o, j / panels,
-                        j % panels * TILE_COLS, p->own + (int64_t)worker * OUTER_FLOATS);
+            outer_block(p, (span){k, k + OUTER_PIXELS < p->pixels ? k + OUTER_PIXELS : p->pixels}, o, columns,
+                        p->own + (int64_t)worker * OUTER_FLOATS);
     }
 }
 
 static void outer_run(const backend *be, outer_job *p)
 {
-    const int64_t items = (p->ni + TILE_COLS - 1) / TILE_COLS * p->taps, tiles = (p->no + TILE_ROWS - 1) / TILE_ROWS;
-    p->parts = (4 * be->threads + items - 1) / items;
-    if (p->parts < (p->no + OUTER_ROWS - 1) / OUTER_ROWS) p->parts = (p->no + OUTER_ROWS - 1) / OUTER_ROWS;
-    if (p->parts > tiles) p->parts = tiles;
+    p->columns = (p->ni + TILE_COLS - 1) / TILE_COLS * p->taps;
+    p->parts = (p->no + OUTER_ROWS - 1) / OUTER_ROWS;
+    p->groups = (4 * be->threads + p->parts - 1) / p->parts;
+    if (p->groups > (p->columns + 1) / 2) p->groups = (p->columns + 1) / 2;
     const double work = (double)p->pixels * (double)p->no * (double)(p->ni * p->taps) / 16;
-    run_spans(be, items * p->parts, 1, work / (double)(items * p->parts), outer_span, p);
+    run_spans(be, p->groups * p->parts, 1, work / (double)(p->groups * p->parts), outer_span, p);
 }
 
 static size_t linear_dw_scratch(const backend *be, const node *n)

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/opts.h"
 #include "image/codec.h"
-#include "image/plot.h"
+#include "train/curve.h"
 #include "train/tfevents.h"
 
 #include <stdio.h>
@@ -26,38 +26,12 @@ static double clock_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* One picture of the series whose names start with one of the prefixes. */
-static int draw_curves(const report *r, const char *file, const char *title, const char *const *names, int n_names,
-                       bool log_y, m2m_error *err)
+static int draw_curves(report *r, m2m_error *err)
 {
-    plot p = {.title = title, .x_label = "step", .width = 900, .height = 480, .log_y = log_y};
-    double *xs[PLOT_SERIES] = {NULL};
-    for (int i = 0; i < n_names && p.n_series < PLOT_SERIES; i++) {
-        const journal_series *s = journal_find(r->journal, names[i]);
-        double *x = s ? malloc((size_t)s->count * sizeof *x) : NULL;
-        if (!x) continue;
-        for (int k = 0; k < s->count; k++) x[k] = (double)s->step[k];
-        xs[p.n_series] = x;
-        p.series[p.n_series++] = (plot_series){.name = names[i], .x = x, .y = s->value, .n = s->count};
-    }
-    m2m_image img = {0};
-    char *path = path_join(r->dir, file);
-    int status = path ? plot_draw(&img, &p, err) : fail(err, M2M_ENOMEM, "no memory for a path");
-    if (!status && p.n_series) status = m2m_image_save(&img, path, NULL, 0, err);
-    for (int i = 0; i < p.n_series; i++) free(xs[i]);
-    m2m_image_free(&img);
-    free(path);
-    return status;
-}
-
-static int draw_all(report *r, m2m_error *err)
-{
-    static const char *const losses[] = {"loss", "val_loss", "val_loss_other", "val_l1"};
-    static const char *const ratios[] = {"ratio", "ratio_high", "ratio_1", "ratio_2", "ratio_3", "ratio_4"};
+    char *path = path_join(r->dir, "loss.png");
+    int status = path ? curve_save(r->journal, r->dir, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     r->drawn = (int64_t)clock_seconds();
-    int status = draw_curves(r, "loss.png", "loss", losses, 4, true, err);
-    if (!status && journal_find(r->journal, "ratio"))
-        status = draw_curves(r, "ratio.png", "loss with the true context / with another set's", ratios, 6, false, err);
+    free(path);
     return status;
 }
 
@@ -92,7 +66,7 @@ void report_close(report **out)
 {
     report *r = *out;
     if (!r) return;
-    if (r->journal) draw_all(r, NULL);
+    if (r->journal) draw_curves(r, NULL);
     tfevents_close(&r->events);
     journal_close(&r->journal);
     free(r->dir);
@@ -106,7 +80,7 @@ int report_figures(report *r, int64_t step, const journal_field *fields, int n, 
     int status = journal_write(r->journal, step, fields, n, err);
     for (int i = 0; i < n && !status; i++)
         status = tfevents_scalar(r->events, clock_seconds(), step, fields[i].name, fields[i].value, err);
-    if (!status && clock_seconds() - (double)r->drawn > REDRAW) status = draw_all(r, err);
+    if (!status && clock_seconds() - (double)r->drawn > REDRAW) status = draw_curves(r, err);
     return status;
 }
 

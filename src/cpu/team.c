@@ -1,7 +1,7 @@
 /* The team: a job is published in one 64-bit word, generation and next piece; a piece is taken by compare-and-swap on
  * it, so a late thread can never take a piece of a job that it has not seen. Idle threads spin for some 50 microseconds
  * (kernels follow each other closely), then sleep. */
-#include "cpu/pool.h"
+#include "cpu/team.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,7 +13,7 @@ enum { SPINS = 2000, PIECES_PER_THREAD = 6 };
 static const uint64_t CLOSED = 0xFFFFFFFFu;      /* a next piece that no job reaches */
 static const double PIECE_COST = 12000;          /* less is not worth handing over */
 
-struct pool {
+struct team {
     _Atomic uint64_t word;                       /* generation << 32 | next piece */
     _Atomic(span_job *) job;
     const void *_Atomic ctx;
@@ -27,7 +27,7 @@ struct pool {
 };
 
 typedef struct pool_member {
-    pool *p;
+    team *p;
     int worker;
 } pool_member;
 
@@ -39,7 +39,7 @@ static void pause_briefly(void)
 }
 
 /* Takes and runs pieces until none is left. */
-static void pool_work(pool *p, int worker)
+static void pool_work(team *p, int worker)
 {
     for (;;) {
         uint64_t w = atomic_load(&p->word);
@@ -58,7 +58,7 @@ static void pool_work(pool *p, int worker)
     }
 }
 
-static void pool_sleep(pool *p, uint64_t seen)
+static void pool_sleep(team *p, uint64_t seen)
 {
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
@@ -84,7 +84,7 @@ static void *pool_member_main(void *arg)
     return NULL;
 }
 
-static void pool_wake(pool *p)
+static void pool_wake(team *p)
 {
     if (!atomic_load(&p->sleepers)) return;
     pthread_mutex_lock(&p->lock);
@@ -92,7 +92,7 @@ static void pool_wake(pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-static void pool_wait(pool *p, int64_t pieces)
+static void pool_wait(team *p, int64_t pieces)
 {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load(&p->done) == pieces) return;
@@ -105,7 +105,7 @@ static void pool_wait(pool *p, int64_t pieces)
     pthread_mutex_unlock(&p->lock);
 }
 
-void pool_run(pool *p, int64_t n, int64_t grain, double cost, span_job *f, const void *ctx)
+void team_run(team *p, int64_t n, int64_t grain, double cost, span_job *f, const void *ctx)
 {
     const int64_t units = (n + grain - 1) / grain, most = (int64_t)p->threads * PIECES_PER_THREAD;
     const double worth = (double)n * cost / PIECE_COST;
@@ -130,9 +130,9 @@ void pool_run(pool *p, int64_t n, int64_t grain, double cost, span_job *f, const
     pool_wait(p, pieces);
 }
 
-pool *pool_open(int threads)
+team *team_open(int threads)
 {
-    pool *p = calloc(1, sizeof *p);
+    team *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->threads = threads;
     p->thread = calloc((size_t)threads, sizeof *p->thread);
@@ -149,11 +149,11 @@ pool *pool_open(int threads)
         p->started++;
     }
     if (p->started == threads - 1 && p->thread) return p;
-    pool_close(p);
+    team_close(p);
     return NULL;
 }
 
-void pool_close(pool *p)
+void team_close(team *p)
 {
     if (!p) return;
     pthread_mutex_lock(&p->lock);
