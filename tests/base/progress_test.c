@@ -18,7 +18,7 @@ static void sizes(void **state)
         int64_t bytes;
         const char *text;
     } cases[] = {{0, "0 B"}, {1, "1 B"}, {999, "999 B"}, {1000, "1.0 KiB"}, {1024, "1.0 KiB"}, {1536, "1.5 KiB"},
-        {102349, "99.9 KiB"}, {102400, "100 KiB"}, {1023487, "999 KiB"}, {1023489, "1.0 MiB"}, {1 << 20, "1.0 MiB"},
+        {102345, "99.9 KiB"}, {102400, "100 KiB"}, {1023487, "999 KiB"}, {1023489, "1.0 MiB"}, {1 << 20, "1.0 MiB"},
         {1610612736, "1.5 GiB"}, {INT64_C(5) << 40, "5.0 TiB"}, {INT64_MAX, "8.0 EiB"}, {-1536, "-1.5 KiB"}};
     char buf[TEXT_SIZE];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
