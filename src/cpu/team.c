@@ -26,10 +26,10 @@ struct team {
     pthread_t *thread;
 };
 
-typedef struct pool_member {
+typedef struct team_member {
     team *p;
     int worker;
-} pool_member;
+} team_member;
 
 static void pause_briefly(void)
 {
@@ -39,7 +39,7 @@ static void pause_briefly(void)
 }
 
 /* Takes and runs pieces until none is left. */
-static void pool_work(team *p, int worker)
+static void team_work(team *p, int worker)
 {
     for (;;) {
         uint64_t w = atomic_load(&p->word);
@@ -58,7 +58,7 @@ static void pool_work(team *p, int worker)
     }
 }
 
-static void pool_sleep(team *p, uint64_t seen)
+static void team_sleep(team *p, uint64_t seen)
 {
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
@@ -67,24 +67,24 @@ static void pool_sleep(team *p, uint64_t seen)
     pthread_mutex_unlock(&p->lock);
 }
 
-static void *pool_member_main(void *arg)
+static void *team_member_main(void *arg)
 {
-    const pool_member m = *(pool_member *)arg;
+    const team_member m = *(team_member *)arg;
     free(arg);
     while (!atomic_load(&m.p->quit)) {
-        pool_work(m.p, m.worker);
+        team_work(m.p, m.worker);
         const uint64_t seen = atomic_load(&m.p->word);
         int spins = 0;
         while (spins < SPINS && atomic_load(&m.p->word) == seen) {
             pause_briefly();
             spins++;
         }
-        if (spins == SPINS) pool_sleep(m.p, seen);
+        if (spins == SPINS) team_sleep(m.p, seen);
     }
     return NULL;
 }
 
-static void pool_wake(team *p)
+static void team_wake(team *p)
 {
     if (!atomic_load(&p->sleepers)) return;
     pthread_mutex_lock(&p->lock);
@@ -92,7 +92,7 @@ static void pool_wake(team *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-static void pool_wait(team *p, int64_t pieces)
+static void team_wait(team *p, int64_t pieces)
 {
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load(&p->done) == pieces) return;
@@ -125,9 +125,9 @@ void team_run(team *p, int64_t n, int64_t grain, double cost, span_job *f, const
     atomic_store(&p->done, 0);
     atomic_store(&p->pieces, pieces);
     atomic_store(&p->word, (generation + 1) << 32);
-    pool_wake(p);
-    pool_work(p, 0);
-    pool_wait(p, pieces);
+    team_wake(p);
+    team_work(p, 0);
+    team_wait(p, pieces);
 }
 
 team *team_open(int threads)
@@ -140,9 +140,9 @@ team *team_open(int threads)
     pthread_cond_init(&p->work, NULL);
     pthread_cond_init(&p->finished, NULL);
     for (int i = 1; p->thread && i < threads; i++) {
-        pool_member *m = malloc(sizeof *m);
-        if (m) *m = (pool_member){p, i};
-        if (!m || pthread_create(&p->thread[p->started], NULL, pool_member_main, m)) {
+        team_member *m = malloc(sizeof *m);
+        if (m) *m = (team_member){p, i};
+        if (!m || pthread_create(&p->thread[p->started], NULL, team_member_main, m)) {
             free(m);
             break;
         }
