@@ -35,8 +35,7 @@ static bool is_image_name(const char *name)
     return image_format_of(name) != IMAGE_UNKNOWN;
 }
 
-/* "03.png": digits, a dot, an image's ending. */
-static bool is_set_member(const char *suffix)
+bool dataset_is_member(const char *suffix)
 {
     size_t digits = strspn(suffix, "0123456789");
     return digits > 0 && suffix[digits] == '.' && !strchr(suffix + digits + 1, '.') && is_image_name(suffix);
@@ -89,7 +88,7 @@ static int add_sample(dataset *d, const shard *s, int64_t sample, int least, m2m
     r->members = malloc((size_t)(n ? n : 1) * sizeof *r->members);
     if (!r->members) return d->n--, fail(err, M2M_ENOMEM, "no memory for a set");
     for (int i = 0; i < n; i++)
-        if (is_set_member(shard_suffix(s, sample, i))) r->members[r->images++] = i;
+        if (dataset_is_member(shard_suffix(s, sample, i))) r->members[r->images++] = i;
     settle(d, least);
     return 0;
 }

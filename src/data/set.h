@@ -31,6 +31,9 @@ int64_t dataset_total(const dataset *d);                /* images */
 const char *dataset_key(const dataset *d, int set);     /* for messages */
 uint64_t dataset_fingerprint(const dataset *d);         /* of keys, sizes and order */
 
+/* Is a shard's member of this suffix an image of a set: digits, a dot, an image's ending ("03.png")? */
+bool dataset_is_member(const char *suffix);
+
 /* A new RGB image as the view wants it. Errors name the image: M2M_EIO, M2M_EFORMAT, M2M_ENOMEM. */
 int dataset_read(const dataset *d, int set, int image, const dataset_view *v, m2m_image *out, m2m_error *err);
 
