@@ -234,7 +234,7 @@ static void outer_run(const backend *be, outer_job *p)
 {
     p->columns = (p->ni + TILE_COLS - 1) / TILE_COLS * p->taps;
     p->parts = (p->no + OUTER_ROWS - 1) / OUTER_ROWS;
-    p->groups = (4 * be->threads + p->parts - 1) / p->parts;
+    p->groups = (2 * be->threads + p->parts - 1) / p->parts;   /* more would pack g more often */
     if (p->groups > (p->columns + 1) / 2) p->groups = (p->columns + 1) / 2;
     const double work = (double)p->pixels * (double)p->no * (double)(p->ni * p->taps) / 16;
     run_spans(be, p->groups * p->parts, 1, work / (double)(p->groups * p->parts), outer_span, p);
