@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LISTED = 100, SIZES = 256 };
+enum { LISTED = 20, SIZES = 256 };
 
 typedef struct size_count {
     int width, height;
@@ -225,12 +225,16 @@ static int by_text(const void *a, const void *b)
 static void find_duplicates(tally *t)
 {
     if (t->n_keys) qsort(t->keys, (size_t)t->n_keys, sizeof *t->keys, by_text);
+    char why[120];
+    int64_t first = 0;
     for (int64_t i = 1; i < t->n_keys; i++) {
         if (strcmp(t->keys[i], t->keys[i - 1]) != 0) continue;
-        t->duplicates++;
-        if (i == 1 || strcmp(t->keys[i - 2], t->keys[i]) != 0)
-            problem(t, "duplicate key", t->keys[i], "several samples have it; m2m takes them as separate sets");
+        if (!t->duplicates++) first = i;
     }
+    if (!t->duplicates) return;
+    snprintf(why, sizeof why, "the first of %lld keys that occur again; m2m takes them as separate sets",
+        (long long)t->duplicates);
+    problem(t, "duplicate key", t->keys[first], why);
 }
 
 static int by_count(const void *a, const void *b)
