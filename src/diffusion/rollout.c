@@ -85,6 +85,13 @@ void rollout_free(rollout *r)
 
 size_t rollout_bytes(const rollout *r) { return context_bytes(r->context) + exec_bytes(r->x); }
 size_t rollout_bytes_per_image(const rollout *r) { return context_bytes_per_image(r->context); }
+const op_time *rollout_times(rollout *r, bool on)
+{
+    const op_time *t = exec_times(r->x);
+    if (on) exec_profile(r->x, true);
+    return t;
+}
+
 int64_t rollout_encoded(const rollout *r) { return context_encoded(r->context); }
 
 int rollout_add(rollout *r, const float *latent, m2m_error *err)
@@ -124,8 +131,7 @@ static int set_context(rollout *r, float t, m2m_error *err)
     return status ? status : write_lens(r, n, err);
 }
 
-/* Guided prediction for `sample` at step k into r->predicted[0..floats). */
-static int predict(rollout *r, const float *sample, int k, m2m_error *err)
+int rollout_predict(rollout *r, const float *sample, int k, const float **guided, m2m_error *err)
 {
     float t = sampler_timestep(r->sampler, k);
     int status = set_context(r, t, err);
@@ -139,6 +145,7 @@ static int predict(rollout *r, const float *sample, int k, m2m_error *err)
     exec_read(r->x, r->step.prediction, r->predicted);
     if (r->branches == 2)
         guide_two(r->predicted, r->predicted, r->predicted + r->floats, r->o.guidance, (int64_t)r->floats);
+    *guided = r->predicted;
     return 0;
 }
 
@@ -158,9 +165,10 @@ int rollout_make(rollout *r, const float *noise, float *latent, float *trajector
     if (trajectory) memcpy(trajectory, latent, n * sizeof *latent);
     sampler_reset(r->sampler);
     for (int k = 0; k < r->o.steps; k++) {
-        int status = predict(r, latent, k, err);
+        const float *guided;
+        int status = rollout_predict(r, latent, k, &guided, err);
         if (status) return status;
-        sampler_step(r->sampler, k, r->predicted, latent, (int64_t)n);
+        sampler_step(r->sampler, k, guided, latent, (int64_t)n);
         if (!all_finite(latent, n))
             return fail(err, M2M_EFORMAT, "step %d of %d made values that are not finite: the weights overflow",
                         k + 1, r->o.steps);

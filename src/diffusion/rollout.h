@@ -36,4 +36,10 @@ typedef int rollout_step(void *user, int step, int steps);
 int rollout_make(rollout *r, const float *noise, float *latent, float *trajectory, rollout_step *step, void *user,
                  m2m_error *err);
 
+/* One guided prediction for `sample` [C,H,W] at step k, with the set so far as context; *guided [C,H,W] is valid until the
+ * next call. What rollout_make does in every step. */
+int rollout_predict(rollout *r, const float *sample, int k, const float **guided, m2m_error *err);
+/* Time by op of the steps so far; on: start counting anew. */
+const op_time *rollout_times(rollout *r, bool on);
+
 #endif

@@ -1,0 +1,201 @@
+/* m2m_info: what a model directory, a component or a safetensors file is. */
+#include "m2m_train.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "lib/model.h"
+#include "models/m2m.h"
+#include "tensor/weights.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct teller {
+    const m2m_calls *calls;
+} teller;
+
+static void say(const teller *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(const teller *t, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    if (!t->calls || !t->calls->line) return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    t->calls->line(t->calls->user, text);
+}
+
+/* The files that people know (formats.md 1). */
+static const char *known_file(const char *sha256)
+{
+    static const struct { const char *sum, *name; } known[] = {
+        {"6dfae3e5f7d459b50f4b0850ead945972c75bb0e1897628933e169eb43974214", "Stable Diffusion 2.1-base, unet"},
+        {"a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815", "Stable Diffusion 2.1-base, vae"},
+        {"cce6febb0b6d876ee5eb24af35e27e764eb4f9b1d0b7c026c8c3333d4cfc916c", "Stable Diffusion 2.1-base, text encoder"},
+        {"df955bdf6b682338ea9b55dfc0d8f3475aadf4836e204893d28b82355e0956d2", "v2-1_512-ema-pruned.safetensors"},
+        {"fc4f9fe7528b2ee3de21971fb805bbf74d680bf1ab5b5f9c08379b0397b82a9d", "v2-1_512-nonema-pruned.safetensors"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(known[i].sum, sha256)) return known[i].name;
+    return NULL;
+}
+
+static int tell_files(const teller *t, const weights *w, m2m_error *err)
+{
+    int status = 0;
+    for (int i = 0; i < weights_files(w) && !status; i++) {
+        char sum[SHA256_HEX], size[TEXT_SIZE];
+        status = weights_sha256(w, i, sum, err);
+        if (status) break;
+        say(t, "  %s  %s", path_base(safetensors_path(weights_file(w, i))),
+            bytes_text((int64_t)safetensors_bytes(weights_file(w, i)), size, sizeof size));
+        say(t, "  sha256 %s%s%s", sum, known_file(sum) ? "  = " : "", known_file(sum) ? known_file(sum) : "");
+    }
+    return status;
+}
+
+static void tell_tensors(const teller *t, const paramset *params)
+{
+    int64_t by_type[DT_COUNT] = {0};
+    char text[200], size[TEXT_SIZE];
+    size_t at = 0;
+    for (int i = 0; i < paramset_count(params); i++) by_type[paramset_at(params, i)->type]++;
+    for (int d = 0; d < DT_COUNT; d++)
+        if (by_type[d] && at < sizeof text)
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%lld %s", at ? ", " : "", (long long)by_type[d], dtype_name((dtype)d));
+    say(t, "  tensors: %d, all used, none missing (%s); %lld parameters, %s", paramset_count(params), text,
+        (long long)paramset_elements(params), bytes_text((int64_t)paramset_bytes(params), size, sizeof size));
+}
+
+/* ---- components ---- */
+
+static void tell_widths(const teller *t, const char *what, const int *width, int n)
+{
+    char text[200];
+    size_t at = 0;
+    for (int i = 0; i < n; i++) at += (size_t)snprintf(text + at, sizeof text - at, "%s%d", i ? ", " : "", width[i]);
+    say(t, "  %s %s", what, text);
+}
+
+static int tell_context(const teller *t, const unet_model *m, m2m_error *err)
+{
+    clean_graph g;
+    char size[TEXT_SIZE];
+    int side = m->config.sample_size, status = clean_graph_build(&g, &m->config, m->params, side, side, err);
+    if (!status)
+        say(t, "  context: %s per image at %dx%d latents (%d set-attention layers)",
+            bytes_text((int64_t)cross_bytes_per_image(&g.c), size, sizeof size), side, side, g.c.layers);
+    clean_graph_free(&g);
+    return status;
+}
+
+static int tell_unet(const teller *t, const char *dir, m2m_error *err)
+{
+    unet_model m;
+    int status = unet_model_open(&m, dir, true, err);
+    if (status) return status;
+    const unet_config *u = &m.config;
+    const char *kind = u->variant == SET_SELF ? "M2M-Self" : u->variant == SET_DINO ? "M2M-DINO" : "text cross-attention";
+    say(t, "unet: %s, %d to %d channels, %dx%d latents", kind, u->in_channels, u->out_channels, u->sample_size, u->sample_size);
+    tell_widths(t, "block_out_channels", u->width, u->blocks);
+    tell_widths(t, "heads", u->heads, u->blocks);
+    if (u->variant != SET_NONE && u->clean_timestep == CLEAN_TIMESTEP_SAME) say(t, "  clean_timestep same");
+    else if (u->variant != SET_NONE) say(t, "  clean_timestep %d", u->clean_timestep);
+    tell_tensors(t, m.params);
+    if (u->variant == SET_SELF) status = tell_context(t, &m, err);
+    if (!status) status = tell_files(t, m.weights, err);
+    unet_model_close(&m);
+    return status;
+}
+
+static int tell_vae(const teller *t, const char *dir, m2m_error *err)
+{
+    vae_model m;
+    int status = vae_model_open(&m, dir, true, err);
+    if (status) return status;
+    const vae_config *v = &m.config;
+    say(t, "vae: %d latent channels, %d pixels a latent, scaling factor %g", v->latent_channels, vae_factor(v),
+        (double)v->scaling_factor);
+    tell_widths(t, "block_out_channels", v->width, v->blocks);
+    tell_tensors(t, m.params);
+    status = tell_files(t, m.weights, err);
+    vae_model_close(&m);
+    return status;
+}
+
+static int tell_schedule(const teller *t, const char *dir, m2m_error *err)
+{
+    static const char *const prediction[] = {"epsilon", "sample", "v_prediction"};
+    schedule s;
+    int status = pipeline_schedule(&s, dir, err);
+    if (status) return status;
+    say(t, "scheduler: %d steps, prediction_type %s", s.train_steps, prediction[s.prediction]);
+    schedule_free(&s);
+    return 0;
+}
+
+static bool has_component(const char *dir, const char *name)
+{
+    char *path = path_join(dir, name);
+    bool there = path && dir_exists(path);
+    free(path);
+    return there;
+}
+
+static int tell_pipeline(const teller *t, const char *dir, m2m_error *err)
+{
+    char class_name[64];
+    int status = pipeline_class(dir, class_name, sizeof class_name, err);
+    if (status) return status;
+    say(t, "%s: %s", dir, class_name);
+    if (has_component(dir, "unet")) status = tell_unet(t, dir, err);
+    if (!status && has_component(dir, "vae")) status = tell_vae(t, dir, err);
+    return status ? status : tell_schedule(t, dir, err);
+}
+
+/* A folder with one component: told by the class that its config.json names. */
+static int tell_component(const teller *t, const char *dir, m2m_error *err)
+{
+    cJSON *o;
+    const char *class_name = "UNet2DConditionModel";
+    char *path = path_join(dir, "config.json");
+    int status = path ? json_load(&o, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
+    free(path);
+    if (status) return status;
+    status = json_or_text(o, "_class_name", &class_name, err);
+    bool vae = !strcmp(class_name, "AutoencoderKL");
+    cJSON_Delete(o);
+    if (status) return fail_prefix(err, status, "%s/config.json", dir);
+    return vae ? tell_vae(t, dir, err) : tell_unet(t, dir, err);
+}
+
+static int tell_file(const teller *t, const char *path, m2m_error *err)
+{
+    weights *w;
+    int status = weights_open(&w, path, err);
+    if (status) return status;
+    say(t, "%s: %d tensors", path, weights_count(w));
+    for (int i = 0; i < weights_count(w); i++) {
+        char text[100];
+        const tensor *x = weights_at(w, i);
+        say(t, "  %-80s %-5s %s", weights_name(w, i), dtype_name(x->type), shape_text(x->shape, text, sizeof text));
+    }
+    status = tell_files(t, w, err);
+    weights_close(&w);
+    return status;
+}
+
+int m2m_info(const char *path, const m2m_calls *calls, m2m_error *err)
+{
+    teller t = {calls};
+    char *index = path_join(path, "model_index.json");
+    if (!index) return fail(err, M2M_ENOMEM, "no memory for a path");
+    bool pipeline = file_exists(index);
+    free(index);
+    if (pipeline) return tell_pipeline(&t, path, err);
+    return dir_exists(path) ? tell_component(&t, path, err) : tell_file(&t, path, err);
+}
