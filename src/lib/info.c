@@ -30,7 +30,7 @@ static void say(const teller *t, const char *fmt, ...)
 }
 
 /* The files that people know (formats.md 1). */
-static const char *known_file(const char *sha256)
+static const char *known_file(const char *found)
 {
     static const struct { const char *sum, *name; } known[] = {
         {"6dfae3e5f7d459b50f4b0850ead945972c75bb0e1897628933e169eb43974214", "Stable Diffusion 2.1-base, unet"},
@@ -40,7 +40,7 @@ static const char *known_file(const char *sha256)
         {"fc4f9fe7528b2ee3de21971fb805bbf74d680bf1ab5b5f9c08379b0397b82a9d", "v2-1_512-nonema-pruned.safetensors"},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].sum, sha256)) return known[i].name;
+        if (!strcmp(known[i].sum, found)) return known[i].name;
     return NULL;
 }
 
@@ -129,11 +129,11 @@ static int tell_vae(const teller *t, const char *dir, m2m_error *err)
 
 static int tell_schedule(const teller *t, const char *dir, m2m_error *err)
 {
-    static const char *const prediction[] = {"epsilon", "sample", "v_prediction"};
+    static const char *const kinds[] = {"epsilon", "sample", "v_prediction"};
     schedule s;
     int status = pipeline_schedule(&s, dir, err);
     if (status) return status;
-    say(t, "scheduler: %d steps, prediction_type %s", s.train_steps, prediction[s.prediction]);
+    say(t, "scheduler: %d steps, prediction_type %s", s.train_steps, kinds[s.prediction]);
     schedule_free(&s);
     return 0;
 }
