@@ -27,6 +27,7 @@ static int decode(m2m_image *img, tjhandle tj, const uint8_t *data, size_t size,
     if (tjDecompressHeader3(tj, data, size, &width, &height, &subsampling, &colours) &&
         (tjGetErrorCode(tj) != TJERR_WARNING || !harmless(tjGetErrorStr2(tj))))
         return failed(err, name, tj);
+    if (width < 1 || height < 1) return fail(err, M2M_EFORMAT, "%s: not a sound JPEG: it holds no picture", name);
     int rc = image_check_sides(width, height, name, err);
     if (rc) return rc;
     if (colours == TJCS_CMYK || colours == TJCS_YCCK)

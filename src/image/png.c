@@ -49,6 +49,9 @@ static int decode_pixels(m2m_image *img, spng_ctx *ctx, const struct spng_ihdr *
     bool alpha = !transparent || type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA || type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
     if (m2m_image_new(img, (int)ihdr->width, (int)ihdr->height, alpha ? 4 : 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
     int status = spng_decode_image(ctx, img->data, image_bytes(img), alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8, SPNG_DECODE_TRNS);
+    /* libspng stops when it has all pixels; the checksum behind them is looked at only when the chunks that follow are read.
+     * If these are cut off, the picture is whole all the same. */
+    if (!status && spng_decode_chunks(ctx) == SPNG_ECHUNK_CRC) status = SPNG_ECHUNK_CRC;
     if (!status) return 0;
     m2m_image_free(img);
     return failed(err, name, status);
