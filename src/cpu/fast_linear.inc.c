@@ -75,6 +75,7 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
     check(e, "%s: its packed copy was not reserved", p->name);
     if (stale && !backward) pack_weight(c->be, e->data, p->data, p->type, no, ni, taps, false);
     if (stale && backward) pack_weight(c->be, e->data, c->be->param_data(c->be, p), DT_F32, no, ni, taps, true);
+    if (stale) param_drop_pages(p);
     return e->data;
 }
 

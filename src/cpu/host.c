@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void *host_alloc(size_t bytes)
 {
@@ -77,6 +79,14 @@ void pack_free(pack_table *t)
     for (size_t i = 0; i < t->capacity; i++) host_free(t->slot[i].data);
     free(t->slot);
     *t = (pack_table){0};
+}
+
+void param_drop_pages(const param *p)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)p->data;
+    const uintptr_t first = (at + page - 1) / page * page;
+    const uintptr_t end = (at + (uintptr_t)shape_count(p->shape) * dtype_size(p->type)) / page * page;
+    if (p->mapped && first < end) madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
 void *host_be_alloc(backend *be, size_t bytes)

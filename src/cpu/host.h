@@ -27,6 +27,8 @@ bool pack_reserve(pack_table *t, const param *p, int kind, size_t bytes);
 /* The entry for (p, kind) with `bytes` of data; *stale tells the caller to fill entry->data now. NULL: out of memory. */
 pack_entry *pack_get(pack_table *t, const param *p, int kind, size_t bytes, bool *stale);
 void pack_free(pack_table *t);
+/* Lets go of the memory of p's own data if it lies in a file's map; reading it again brings it back. */
+void param_drop_pages(const param *p);
 
 /* Backend methods in host memory. */
 void *host_be_alloc(backend *be, size_t bytes);

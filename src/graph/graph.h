@@ -26,6 +26,7 @@ typedef struct param {
     shape shape;
     dtype type;
     void *data;          /* host memory; NULL until filled; owned by the store that filled it */
+    bool mapped;         /* data lies in a file's map (tensor.mapped): a backend that has a copy may drop its pages */
     bool trainable;
     int index;           /* position in its paramset */
     uint64_t version;    /* raised by whoever changes data: invalidates what backends packed */

@@ -89,6 +89,7 @@ static int fill_one(paramset *params, const char *dir, const char *name, const t
         return fail(err, M2M_EUNSUPPORTED, "%s: tensor %s is %s, wanted F32, F16 or BF16", dir, name, dtype_name(t->type));
     if (p->data) return fail(err, M2M_ESHAPE, "%s: tensor %s is there under two names", dir, p->name);
     p->data = t->data;
+    p->mapped = t->mapped;
     p->type = t->type;
     p->version++;
     return 0;

@@ -102,6 +102,7 @@ static void own(param *p, float *data)
     if (e->owned) free(p->data);
     e->owned = true;
     p->data = data;
+    p->mapped = false;
     p->type = DT_F32;
     p->version++;
 }

@@ -127,11 +127,13 @@ static int place_data(safetensors *s, uint64_t data_at, m2m_error *err)
         size_t size = (size_t)(e->end - e->begin);
         const uint8_t *data = s->map.data + data_at + e->begin;
         e->t.data = (void *)(uintptr_t)data;
+        e->t.mapped = true;
         if (size == 0 || (uintptr_t)data % dtype_size(e->t.type) == 0) continue;
         e->copy = malloc(size);
         if (!e->copy) return fail(err, M2M_ENOMEM, "no memory for %zu unaligned bytes of tensor \"%.200s\"", size, e->name);
         memcpy(e->copy, data, size);
         e->t.data = e->copy;
+        e->t.mapped = false;
     }
     return 0;
 }

@@ -23,6 +23,7 @@ typedef struct tensor {
     dtype type;
     shape shape;
     void *data;
+    bool mapped;          /* data lies in a file's map and is never written: its pages may be dropped, and come back */
 } tensor;
 
 #define SHAPE(...) shape_make((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
