@@ -129,6 +129,7 @@ static int add_member(shard *s, const char *name, int64_t offset, int64_t size, 
 static int add_entry(shard *s, struct archive *a, struct archive_entry *e, m2m_error *err)
 {
     const char *name = archive_entry_pathname(e);
+    if (!name) name = archive_entry_pathname_utf8(e);     /* pax names, when the locale can't say them */
     if (!name || !is_text(name) || strlen(name) > SHARD_NAME)
         return fail(err, M2M_EFORMAT, "%s: member %lld: its name is no UTF-8 text of at most %d bytes", s->path,
             (long long)(s->n_members + s->skipped), SHARD_NAME);
@@ -324,7 +325,7 @@ static int check_names(const char *key, const shard_field *f, m2m_error *err)
 {
     char name[SHARD_NAME];
     int n = snprintf(name, sizeof name, "%s.%s", key, f->suffix);
-    bool fits = n > 0 && n < (int)sizeof name && is_text(name) && !is_meta(name) && f->suffix[0];
+    bool fits = key[0] && n > 0 && n < (int)sizeof name && is_text(name) && !is_meta(name) && f->suffix[0];
     for (const char *c = f->suffix; *c; c++) fits = fits && !isupper((unsigned char)*c) && *c != '/';
     if (!fits || shard_split(name) != strlen(key))
         return fail(err, M2M_EINVAL, "\"%s\" and \"%s\" are no key and suffix of a sample", key, f->suffix);
