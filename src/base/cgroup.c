@@ -33,7 +33,7 @@ static FILE *open_proc(const char *root, const char *name)
     return fopen(path, "re");
 }
 
-/* The path of the process's group in the hierarchy of `controller`: a line "id:controllers:/path", "0::/path" for v2. */
+/* The path of this process's group in a hierarchy: a line "id:controllers:/path", for v2 "0::/path". */
 static bool find_path(group *g, const char *controller)
 {
     FILE *f = open_proc(g->root, "cgroup");
@@ -52,7 +52,7 @@ static bool find_path(group *g, const char *controller)
     return found;
 }
 
-/* One line of mountinfo: "id parent device root point options … - type source superoptions". Sets g->dir if it fits. */
+/* A line of mountinfo: "id parent device root point options … - type source superoptions". Sets g->dir if it fits. */
 static bool take_mount(group *g, char *line, const char *controller)
 {
     char *dash = strstr(line, " - "), type[32], super[1024], top[PATH_MAX], point[PATH_MAX];

@@ -1,6 +1,6 @@
 /* Limits that control groups (Linux, v1 and v2) put on this process: containers are limited this way, and neither the
- * number of processors nor the memory of the machine says so. A group's limit holds for those below it, so the least one
- * on the way to the root counts.
+ * number of processors nor the memory of the machine says so. A group's limit holds for those below it, so the least
+ * one on the way to the root counts.
  *
  * root: "" for this process; tests give a folder that holds proc/self/cgroup, proc/self/mountinfo and the mount points.
  * What can't be read limits nothing. Any thread. */

@@ -29,7 +29,8 @@ static int open_regular(const char *path, int *fd, size_t *size, m2m_error *err)
     if (fstat(f, &st)) {
         rc = failed(err, path, "look at it");
     } else if (!S_ISREG(st.st_mode)) {
-        rc = fail(err, M2M_EIO, "%s: is %s, a file was wanted", path, S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+        const char *what = S_ISDIR(st.st_mode) ? "a directory" : "no regular file";
+        rc = fail(err, M2M_EIO, "%s: is %s, a file was wanted", path, what);
     }
     if (rc) {
         close(f);
@@ -42,10 +43,10 @@ static int open_regular(const char *path, int *fd, size_t *size, m2m_error *err)
 
 int file_map_open(file_map *m, const char *path, m2m_error *err)
 {
-    int fd, rc = 0;
+    int fd = -1;
+    size_t size = 0;
     *m = (file_map){0};
-    size_t size;
-    rc = open_regular(path, &fd, &size, err);
+    int rc = open_regular(path, &fd, &size, err);
     if (rc) return rc;
     if (size) {
         void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -75,8 +76,8 @@ void file_map_drop(const file_map *m, size_t from, size_t size)
 
 int file_read_all(const char *path, size_t limit, char **data, size_t *size, m2m_error *err)
 {
-    int fd;
-    size_t length, at = 0;
+    int fd = -1;
+    size_t length = 0, at = 0;
     int rc = open_regular(path, &fd, &length, err);
     if (rc) return rc;
     char *buf = NULL;

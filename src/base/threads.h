@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* The least of the processors that this thread may run on and of the control groups' quotas (rounded down); 1 at least. */
+/* Processors that this thread may run on, or less when control groups give less time (rounded down); 1 at least. */
 int threads_usable(void);
 
 /* As threads_usable, for `cpus` processors and the control groups below `root` (base/cgroup.h). */

@@ -1,9 +1,9 @@
-/* Image files: PNG, JPEG and WebP, told by their content when read and by the name's ending when written. m2m_image_load
- * and m2m_image_save are in m2m.h.
+/* Image files: PNG, JPEG and WebP, told by their content when read and by the name's ending when written.
+ * m2m_image_load and m2m_image_save are in m2m.h.
  *
  * Reading takes hostile files: sides and pixels are limited (image.h) before memory is taken, and what is truncated or
- * damaged is refused. EXIF orientation is applied. The result has four channels when the file has transparency, else three.
- * Errors begin with `name`. Any thread. */
+ * damaged is refused. EXIF orientation is applied. The result has four channels when the file has transparency, else
+ * three. Errors begin with `name`. Any thread. */
 #ifndef IMAGE_CODEC_H
 #define IMAGE_CODEC_H
 
@@ -17,8 +17,8 @@ image_format image_format_of(const char *path);               /* by the ending: 
 /* *img is zero on failure. Errors: M2M_EFORMAT, M2M_EUNSUPPORTED (CMYK, animations), M2M_ENOMEM. */
 int image_decode(m2m_image *img, const void *data, size_t size, const char *name, m2m_error *err);
 
-/* level: zlib's, 0..9. Texts are UTF-8 (other bytes become U+FFFD); they are stored as tEXt where Latin-1 can express them,
- * else as iTXt. *data is to be freed. Errors: M2M_EINVAL (keyword), M2M_ENOMEM. */
+/* level: zlib's, 0..9. Texts are UTF-8 (other bytes become U+FFFD); they are stored as tEXt where Latin-1 can express
+ * them, else as iTXt; empty ones are left out. *data is to be freed. Errors: M2M_EINVAL (keyword), M2M_ENOMEM. */
 int image_encode_png(const m2m_image *img, const m2m_text *texts, int n_texts, int level, uint8_t **data, size_t *size,
                      m2m_error *err);
 

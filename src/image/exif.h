@@ -1,4 +1,4 @@
-/* Where a photograph's "up" is written down. Hostile bytes are fine: what makes no sense gives 1, upright. Any thread. */
+/* Which way up a photograph is. Hostile bytes are fine: what makes no sense gives 1, upright. Any thread. */
 #ifndef IMAGE_EXIF_H
 #define IMAGE_EXIF_H
 

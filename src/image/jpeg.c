@@ -12,8 +12,8 @@
 /* Warnings after which the picture is whole all the same, as libjpeg words them. */
 static bool harmless(const char *warning)
 {
-    return strstr(warning, "extraneous bytes") || strstr(warning, "Invalid SOS parameters") || strstr(warning, "Adobe") ||
-           strstr(warning, "JFIF revision");
+    return strstr(warning, "extraneous bytes") || strstr(warning, "Invalid SOS parameters") ||
+           strstr(warning, "Adobe") || strstr(warning, "JFIF revision");
 }
 
 static int failed(m2m_error *err, const char *name, tjhandle tj)
@@ -33,8 +33,8 @@ static int decode(m2m_image *img, tjhandle tj, const uint8_t *data, size_t size,
     if (colours == TJCS_CMYK || colours == TJCS_YCCK)
         return fail(err, M2M_EUNSUPPORTED, "%s: a JPEG in CMYK (for print), RGB or gray was wanted", name);
     if (m2m_image_new(img, width, height, 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
-    if (tjDecompress2(tj, data, size, img->data, width, 0, height, TJPF_RGB, TJFLAG_LIMITSCANS | TJFLAG_ACCURATEDCT) == 0)
-        return 0;
+    int flags = TJFLAG_LIMITSCANS | TJFLAG_ACCURATEDCT;
+    if (tjDecompress2(tj, data, size, img->data, width, 0, height, TJPF_RGB, flags) == 0) return 0;
     if (tjGetErrorCode(tj) == TJERR_WARNING && harmless(tjGetErrorStr2(tj))) return 0;
     m2m_image_free(img);
     return failed(err, name, tj);

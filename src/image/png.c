@@ -47,10 +47,12 @@ static int decode_pixels(m2m_image *img, spng_ctx *ctx, const struct spng_ihdr *
     int transparent = spng_get_trns(ctx, &trns);
     if (transparent && transparent != SPNG_ECHUNKAVAIL) return failed(err, name, transparent);
     bool alpha = !transparent || type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA || type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
-    if (m2m_image_new(img, (int)ihdr->width, (int)ihdr->height, alpha ? 4 : 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
-    int status = spng_decode_image(ctx, img->data, image_bytes(img), alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8, SPNG_DECODE_TRNS);
-    /* libspng stops when it has all pixels; the checksum behind them is looked at only when the chunks that follow are read.
-     * If these are cut off, the picture is whole all the same. */
+    if (m2m_image_new(img, (int)ihdr->width, (int)ihdr->height, alpha ? 4 : 3, err))
+        return fail_prefix(err, M2M_ENOMEM, "%s", name);
+    int format = alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8;
+    int status = spng_decode_image(ctx, img->data, image_bytes(img), format, SPNG_DECODE_TRNS);
+    /* libspng stops when it has all pixels; it looks at the checksum behind them only when the chunks that follow are
+     * read. If these are cut off, the picture is whole all the same. */
     if (!status && spng_decode_chunks(ctx) == SPNG_ECHUNK_CRC) status = SPNG_ECHUNK_CRC;
     if (!status) return 0;
     m2m_image_free(img);
@@ -168,8 +170,8 @@ static int check_keyword(const char *keyword, m2m_error *err)
         good = (c >= 0x20 && c < 0x7f) || c >= 0xa1;
     }
     if (good) return 0;
-    return fail(err, M2M_EINVAL, "PNG text: keyword '%.80s', 1..%d printable Latin-1 characters without outer or double "
-                "spaces were wanted", keyword, KEYWORD);
+    return fail(err, M2M_EINVAL, "PNG text: keyword '%.80s', 1..%d printable Latin-1 characters without outer or "
+                "double spaces were wanted", keyword, KEYWORD);
 }
 
 /* Fills *to; to->text is to be freed. to->length 0: nothing to write. */
@@ -218,7 +220,8 @@ static int encode(spng_ctx *ctx, const m2m_image *img, int level, uint8_t **data
     if (!status) status = spng_set_ihdr(ctx, &ihdr);
     if (!status) status = spng_encode_image(ctx, img->data, image_bytes(img), SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
     uint8_t *made = status ? NULL : spng_get_png_buffer(ctx, size, &status);
-    if (!made) return fail(err, status == SPNG_EMEM ? M2M_ENOMEM : M2M_EINVAL, "PNG: can't make it: %s", spng_strerror(status));
+    int code = status == SPNG_EMEM ? M2M_ENOMEM : M2M_EINVAL;
+    if (!made) return fail(err, code, "PNG: can't make it: %s", spng_strerror(status));
     *data = made;
     return 0;
 }
@@ -228,7 +231,8 @@ int png_encode(const m2m_image *img, const m2m_text *texts, int n_texts, int lev
 {
     spng_ctx *ctx = spng_ctx_new(SPNG_CTX_ENCODER);
     struct spng_text *made = calloc((size_t)n_texts + 1, sizeof *made);
-    int rc = ctx && made ? set_texts(ctx, made, texts, n_texts, err) : fail(err, M2M_ENOMEM, "PNG: no memory to make it");
+    int rc = ctx && made ? set_texts(ctx, made, texts, n_texts, err)
+                         : fail(err, M2M_ENOMEM, "PNG: no memory to make it");
     if (!rc) rc = encode(ctx, img, level, data, size, err);
     spng_ctx_free(ctx);
     for (int i = 0; made && i < n_texts; i++) free(made[i].text);

@@ -18,7 +18,8 @@ int webp_decode(m2m_image *img, int *orientation, const uint8_t *data, size_t si
     if (f.has_animation) return fail(err, M2M_EUNSUPPORTED, "%s: an animated WebP, a still image was wanted", name);
     int rc = image_check_sides(f.width, f.height, name, err);
     if (rc) return rc;
-    if (m2m_image_new(img, f.width, f.height, f.has_alpha ? 4 : 3, err)) return fail_prefix(err, M2M_ENOMEM, "%s", name);
+    if (m2m_image_new(img, f.width, f.height, f.has_alpha ? 4 : 3, err))
+        return fail_prefix(err, M2M_ENOMEM, "%s", name);
     int stride = f.width * img->channels;
     uint8_t *done = f.has_alpha ? WebPDecodeRGBAInto(data, size, img->data, image_bytes(img), stride)
                                 : WebPDecodeRGBInto(data, size, img->data, image_bytes(img), stride);

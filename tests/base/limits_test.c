@@ -1,4 +1,4 @@
-/* What containers allow: quotas and memory limits of control groups in made-up trees, v1 and v2; and this machine's own. */
+/* What containers allow: quotas and memory limits of control groups in made-up trees; and this machine's own. */
 #include "base/cgroup.h"
 #include "base/file.h"
 #include "base/memory.h"

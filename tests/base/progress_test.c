@@ -31,9 +31,10 @@ static void durations(void **state)
     static const struct {
         double seconds;
         const char *text;
-    } cases[] = {{0, "0.00 s"}, {.346, "0.35 s"}, {9.99, "9.99 s"}, {9.996, "10 s"}, {59.4, "59 s"}, {59.6, "1 min 00 s"},
-        {123, "2 min 03 s"}, {3599.4, "59 min 59 s"}, {3599.6, "1 h 00 min"}, {3900, "1 h 05 min"}, {86399.9, "1 d 00 h"},
-        {266400, "3 d 02 h"}, {-1, "unknown"}, {1e300, "unknown"}, {NAN, "unknown"}, {INFINITY, "unknown"}};
+    } cases[] = {{0, "0.00 s"}, {.346, "0.35 s"}, {9.99, "9.99 s"}, {9.996, "10 s"}, {59.4, "59 s"},
+        {59.6, "1 min 00 s"}, {123, "2 min 03 s"}, {3599.4, "59 min 59 s"}, {3599.6, "1 h 00 min"},
+        {3900, "1 h 05 min"}, {86399.9, "1 d 00 h"}, {266400, "3 d 02 h"}, {-1, "unknown"}, {1e300, "unknown"},
+        {NAN, "unknown"}, {INFINITY, "unknown"}};
     char buf[TEXT_SIZE];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(duration_text(cases[i].seconds, buf, sizeof buf), cases[i].text);
@@ -49,7 +50,8 @@ static void a_line_of_progress(void **state)
     p.done = 25;
     assert_string_equal(progress_text(&p, 60, 120, buf, sizeof buf),
         "image 2 of 6  25 of 50  [============            ]  1 min 00 s, 1 min 00 s left");
-    assert_string_equal(progress_text(&p, 60, 0, buf, sizeof buf), "image 2 of 6  25 of 50  1 min 00 s, 1 min 00 s left");
+    assert_string_equal(progress_text(&p, 60, 0, buf, sizeof buf),
+        "image 2 of 6  25 of 50  1 min 00 s, 1 min 00 s left");
     p.done = 50;
     assert_string_equal(progress_text(&p, 60, 80, buf, sizeof buf),
         "image 2 of 6  50 of 50  [========================]  1 min 00 s");

@@ -1,5 +1,5 @@
 /* Reading: files of every kind against what Pillow reads from them (tools/golden/make_image_files.py), and that hostile
- * ones are refused before memory is taken. Every truncation and thousands of damaged files must do no harm (sanitizers). */
+ * ones are refused before memory is taken. Truncated and damaged files, thousands of them, must do no harm. */
 #include "base/file.h"
 #include "image/codec.h"
 #include "image/image.h"
@@ -17,8 +17,9 @@ typedef struct sample {
 } sample;
 
 static const sample samples[] = {
-    {"rgb.png", 9, 7, 3}, {"rgba.png", 9, 7, 4}, {"gray.png", 9, 7, 3}, {"gray_alpha.png", 9, 7, 4}, {"gray1.png", 9, 7, 3},
-    {"gray16.png", 9, 7, 3}, {"rgb16.png", 9, 7, 3}, {"palette.png", 9, 7, 3}, {"palette_clear.png", 9, 7, 4},
+    {"rgb.png", 9, 7, 3}, {"rgba.png", 9, 7, 4}, {"gray.png", 9, 7, 3}, {"gray_alpha.png", 9, 7, 4},
+    {"gray1.png", 9, 7, 3}, {"gray16.png", 9, 7, 3}, {"rgb16.png", 9, 7, 3}, {"palette.png", 9, 7, 3},
+    {"palette_clear.png", 9, 7, 4},
     {"rgb_clear.png", 9, 7, 4}, {"interlaced.png", 9, 7, 3}, {"turned6.png", 7, 9, 3}, {"turned3_late.png", 9, 7, 3},
     {"rgb.jpg", 9, 7, 3}, {"gray.jpg", 9, 7, 3}, {"progressive.jpg", 9, 7, 3}, {"turned1.jpg", 9, 7, 3},
     {"turned2.jpg", 9, 7, 3}, {"turned3.jpg", 9, 7, 3}, {"turned4.jpg", 9, 7, 3}, {"turned5.jpg", 7, 9, 3},
@@ -58,7 +59,8 @@ static void every_kind_is_read_as_pillow_reads_it(void **state)
         assert_int_equal(image_bytes(&img), size);
         int tolerance = strstr(s->name, ".jpg") ? 2 : 0;    /* the inverse transform may round otherwise */
         for (size_t k = 0; k < size; k++) {
-            if (abs(img.data[k] - wanted[k]) > tolerance) fail_msg("%s: byte %zu: %d, %d wanted", s->name, k, img.data[k], wanted[k]);
+            if (abs(img.data[k] - wanted[k]) > tolerance)
+                fail_msg("%s: byte %zu: %d, %d wanted", s->name, k, img.data[k], wanted[k]);
         }
         m2m_image_free(&img);
         free(wanted);
@@ -199,12 +201,13 @@ static void every_truncation_is_refused(void **state)
     for (int i = 0; i < SAMPLES; i++) {
         size_t size;
         uint8_t *data = read_file(samples[i].name, "", &size);
-        /* A PNG's pixels, which have a checksum of their own, are whole without the chunk's checksum (4 bytes), the chunks
-         * that follow (here 38 bytes) and the end mark (12 bytes). */
+        /* A PNG's pixels, which have a checksum of their own, are whole without the chunk's checksum (4 bytes), the
+         * chunks that follow (here 38 bytes) and the end mark (12 bytes). */
         size_t tail = strstr(samples[i].name, "late") ? 54 : strstr(samples[i].name, ".png") ? 16 : 0;
         assert_int_equal(decode_start(data, size), 0);
         for (size_t n = 0; n < size; n++) {
-            if (!decode_start(data, n) && n < size - tail) fail_msg("%s: its first %zu of %zu bytes are accepted", samples[i].name, n, size);
+            if (!decode_start(data, n) && n < size - tail)
+                fail_msg("%s: its first %zu of %zu bytes are accepted", samples[i].name, n, size);
         }
         free(data);
     }
