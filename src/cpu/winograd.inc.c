@@ -192,7 +192,7 @@ static size_t wino_bytes(const backend *be, shape x, shape y)
 static bool wino_fits(shape w, shape x, shape y, int stride)
 {
     const wino_job j = wino_sizes(x, y);
-    if (w.dim[2] != 3 || w.dim[3] != 3 || stride != 1 || x.dim[3] % 16 || x.dim[3] < 32 || y.dim[3] < 32) return false;
+    if (w.dim[2] != 3 || w.dim[3] != 3 || stride != 1 || x.dim[3] % 16 || y.dim[3] < 16) return false;
     return (double)(y.dim[0] * y.dim[1] * y.dim[2]) >= 0.45 * 16 * (double)j.tiles;
 }
 
