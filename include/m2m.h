@@ -33,10 +33,11 @@
  *         return 1;
  *     }
  *
- * Rules that hold everywhere. A function that can fail returns 0 or a negative M2M_E… and fills *err (which may be NULL);
- * outputs are then untouched unless stated otherwise. What a _new, _open or _load gives, the matching _free or _close takes; it sets the
- * pointer to NULL or the struct to zero, and takes NULL or zero. No function prints, exits, or touches the network, and
- * the library has no global state. Training, data sets and checks of ports are in m2m_train.h. */
+ * Rules that hold everywhere. A function that can fail returns 0 or a negative M2M_E… and fills *err (which may be
+ * NULL); outputs are then untouched unless stated otherwise. What a _new, _open or _load gives, the matching _free or
+ * _close takes; it sets the pointer to NULL or the struct to zero, and takes NULL or zero. No function prints, exits,
+ * or touches the network, and the library has no global state. Training, data sets and checks of ports are in
+ * m2m_train.h. */
 #ifndef M2M_H
 #define M2M_H
 
@@ -94,8 +95,8 @@ M2M_API int m2m_image_new(m2m_image *img, int width, int height, int channels, m
 /* Reads PNG, JPEG or WebP, told by content; EXIF orientation is applied. At most 64 million pixels. On failure *img is
  * zero. Errors: M2M_EIO, M2M_EFORMAT, M2M_ENOMEM. Any thread. */
 M2M_API int m2m_image_load(m2m_image *img, const char *path, m2m_error *err);
-/* Writes PNG (.png), JPEG (.jpg) or WebP (.webp) by the path's ending: beside, then renamed, so that a failure leaves what
- * was there. texts (may be NULL) go into a PNG. Errors: M2M_EIO, M2M_EINVAL. Any thread. */
+/* Writes PNG (.png), JPEG (.jpg) or WebP (.webp) by the path's ending: beside, then renamed, so that a failure leaves
+ * what was there. texts (may be NULL) go into a PNG. Errors: M2M_EIO, M2M_EINVAL. Any thread. */
 M2M_API int m2m_image_save(const m2m_image *img, const char *path, const m2m_text *texts, int n_texts, m2m_error *err);
 M2M_API void m2m_image_free(m2m_image *img);
 
@@ -108,9 +109,10 @@ M2M_API int m2m_contact_sheet(m2m_image *sheet, const m2m_image *given, int n_gi
 /* Weights and configuration; immutable, so threads may share it, and it must outlive what runs on it. */
 typedef struct m2m_model m2m_model;
 
-/* Opens a model directory in diffusers' layout (model_index.json; float32, float16 or bfloat16 safetensors, also sharded).
- * dir NULL: the embedded model (looked for beside the program, in the source tree, and where it was installed). Weights are mapped, not
- * read. Every tensor is accounted for: a missing, unknown or misshapen one is M2M_ESHAPE and named. */
+/* Opens a model directory in diffusers' layout (model_index.json; float32, float16 or bfloat16 safetensors, also
+ * sharded). dir NULL: the embedded model (looked for beside the program, in the source tree, and where it was
+ * installed). Weights are mapped, not read. Every tensor is accounted for: a missing, unknown or misshapen one is
+ * M2M_ESHAPE and named. */
 M2M_API int m2m_model_open(m2m_model **model, const char *dir, m2m_error *err);
 M2M_API void m2m_model_close(m2m_model **model);
 
@@ -129,7 +131,8 @@ M2M_API void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts)
 
 /* ---- Generate ----------------------------------------------------------------------------------------------- */
 
-/* One field per row of m2m_generate.def, where ranges, defaults and meanings stand. Start from m2m_generate_defaults. */
+/* One field per row of m2m_generate.def, where ranges, defaults and meanings stand. Start from
+ * m2m_generate_defaults. */
 typedef struct m2m_generate_options {
 #define M2M_TYPE_INT int64_t
 #define M2M_TYPE_REAL double
@@ -145,7 +148,8 @@ M2M_API void m2m_generate_defaults(m2m_generate_options *options);
 /* Called from the thread that runs m2m_generate; return non-zero to cancel. All may be NULL. */
 typedef struct m2m_generate_calls {
     void *user;
-    /* Before the work: bytes that it will hold at most (weights, activations, context), and of these, per context image. */
+    /* Before the work: bytes that it will hold at most (weights, activations, context), and of these, per context
+     * image. */
     int (*plan)(void *user, int64_t bytes, int64_t context_bytes);
     /* After every denoising step: image 0..n-1, step 1..steps. */
     int (*step)(void *user, int image, int step, int steps);
@@ -155,8 +159,9 @@ typedef struct m2m_generate_calls {
 
 /* Makes options->n more images of the set `given` (1 or more; none if options->latents is set), one after another, each
  * looking at the last `window` images before it (paper, section 3; spec 5). made: [n], zeroed by the caller, then owned
- * by the caller; on failure (M2M_ECANCELLED too) those that were finished are kept and the rest are zero. calls may be NULL. One call
- * uses the threads it was given; several calls may run on one model at once. Same seed, machine and threads: same bits. */
+ * by the caller; on failure (M2M_ECANCELLED too) those that were finished are kept and the rest are zero. calls may be
+ * NULL. One call uses the threads it was given; several calls may run on one model at once. Same seed, machine and
+ * threads: same bits. */
 M2M_API int m2m_generate(const m2m_model *model, const m2m_image *given, int n_given,
                          const m2m_generate_options *options, const m2m_generate_calls *calls, m2m_image *made,
                          m2m_error *err);

@@ -1,4 +1,5 @@
-/* m2m for laboratories: training, data sets, and the checks that a port or a conversion needs. The rules of m2m.h hold. */
+/* m2m for laboratories: training, data sets, and the checks that a port or a conversion needs. The rules of m2m.h
+ * hold. */
 #ifndef M2M_TRAIN_H
 #define M2M_TRAIN_H
 
@@ -9,8 +10,8 @@ extern "C" {
 #endif
 
 /* Long calls report here, from the calling thread. All may be NULL. `line` gets whole lines without newline; `progress`
- * says how much of `total` is done (same unit) and returns non-zero to stop: what can be kept is kept (training writes a
- * checkpoint), and the call returns M2M_ECANCELLED. */
+ * says how much of `total` is done (same unit) and returns non-zero to stop: what can be kept is kept (training writes
+ * a checkpoint), and the call returns M2M_ECANCELLED. */
 typedef struct m2m_calls {
     void *user;
     void (*line)(void *user, const char *text);
@@ -19,9 +20,9 @@ typedef struct m2m_calls {
 
 /* ---- Checks (spec 3-7; design.md, command line) --------------------------------------------------------------- */
 
-/* Runs one component of a model directory (unet, vae_encoder, vae_decoder, m2m, …) on the tensors of safetensors file `in`, which carry
- * diffusers' argument names, and writes the results to `out`. backward != 0: also `loss` and grad.<parameter> of every trainable
- * parameter. Errors: M2M_ESHAPE names a tensor that is missing or misshapen. */
+/* Runs one component of a model directory (unet, vae_encoder, vae_decoder, m2m, …) on the tensors of safetensors file
+ * `in`, which carry diffusers' argument names, and writes the results to `out`. backward != 0: also `loss` and
+ * grad.<parameter> of every trainable parameter. Errors: M2M_ESHAPE names a tensor that is missing or misshapen. */
 M2M_API int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward,
                         const char *device, int threads, m2m_error *err);
 /* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. */
@@ -38,9 +39,9 @@ typedef struct m2m_train_options {
 #undef OPTION
 } m2m_train_options;
 
-/* Trains as the JSON file `config` (keys of m2m_train.def) says, after `sets` ("key=value", n_sets of them) replaced values.
- * resume != 0: continues from the last checkpoint in the output directory, bit for bit as if never stopped. What it
- * needs of memory is reported first, and too much is an error (M2M_ENOMEM) before anything starts. */
+/* Trains as the JSON file `config` (keys of m2m_train.def) says, after `sets` ("key=value", n_sets of them) replaced
+ * values. resume != 0: continues from the last checkpoint in the output directory, bit for bit as if never stopped.
+ * What it needs of memory is reported first, and too much is an error (M2M_ENOMEM) before anything starts. */
 M2M_API int m2m_train(const char *config, const char *const *sets, int n_sets, int resume, const m2m_calls *calls,
                       m2m_error *err);
 
@@ -55,8 +56,8 @@ typedef struct m2m_compose_options {
 /* Composes sets from a pool of drawings (docs/data.md) into WebDataset shards under `out`. */
 M2M_API int m2m_data_compose(const char *pool, const char *out, const m2m_compose_options *options,
                              const m2m_calls *calls, m2m_error *err);
-/* Reads every record of shards or folders; bad ones are counted and listed through calls->line, and a JSON report goes to
- * `report` if not NULL. Returns 0 when the data can be used, M2M_EFORMAT when nothing in it can. */
+/* Reads every record of shards or folders; bad ones are counted and listed through calls->line, and a JSON report goes
+ * to `report` if not NULL. Returns 0 when the data can be used, M2M_EFORMAT when nothing in it can. */
 M2M_API int m2m_data_check(const char *path, const char *report, const m2m_calls *calls, m2m_error *err);
 
 /* ---- Speed ------------------------------------------------------------------------------------------------------ */
@@ -67,8 +68,8 @@ typedef struct m2m_bench_options {
 #undef OPTION
 } m2m_bench_options;
 
-/* Times steps of a model directory (or of a U-Net config with random weights) and reports lines: seconds per step, memory,
- * and where the time goes by op; options->json also writes the figures to a file. */
+/* Times steps of a model directory (or of a U-Net config with random weights) and reports lines: seconds per step,
+ * memory, and where the time goes by op; options->json also writes the figures to a file. */
 M2M_API int m2m_bench(const char *dir, const m2m_bench_options *options, const m2m_calls *calls, m2m_error *err);
 
 /* ---- Option tables ---------------------------------------------------------------------------------------------- */

@@ -10,8 +10,8 @@
 
 /* ---- Reading ---- */
 
-/* A whole file as read-only memory. Another program that shortens the file meanwhile makes reading beyond its end a crash
- * (SIGBUS): replace files by renaming, as file_out does. */
+/* A whole file as read-only memory. Another program that shortens the file meanwhile makes reading beyond its end a
+ * crash (SIGBUS): replace files by renaming, as file_out does. */
 typedef struct file_map {
     const uint8_t *data;       /* NULL when the file is empty */
     size_t size;
@@ -23,15 +23,15 @@ void file_map_close(file_map *m);
 /* Tells the system that bytes [from, from + size) are not needed soon, so their pages need not stay in memory. */
 void file_map_drop(const file_map *m, size_t from, size_t size);
 
-/* The whole content, then a zero byte that *size does not count; *data is to be freed. size may be NULL. More than `limit`
- * bytes: M2M_EFORMAT. */
+/* The whole content, then a zero byte that *size does not count; *data is to be freed. size may be NULL. More than
+ * `limit` bytes: M2M_EFORMAT. */
 int file_read_all(const char *path, size_t limit, char **data, size_t *size, m2m_error *err);
 
 /* ---- Writing ---- */
 
 /* A file that appears at its path, complete, when it is committed: it is written beside (same directory, hidden unique
- * name), flushed to the disk, then renamed. A path that exists and is no regular file (/dev/stdout, a pipe) is written to
- * directly. Owned by one thread. */
+ * name), flushed to the disk, then renamed. A path that exists and is no regular file (/dev/stdout, a pipe) is written
+ * to directly. Owned by one thread. */
 typedef struct file_out file_out;
 
 int file_out_open(file_out **f, const char *path, m2m_error *err);

@@ -158,7 +158,8 @@ int json_text(const cJSON *object, const char *key, const char **out, m2m_error 
     return 0;
 }
 
-int json_ints(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, int room, int *n, m2m_error *err)
+int json_ints(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, int room, int *n,
+              m2m_error *err)
 {
     char wanted[120];
     const cJSON *m = json_member(object, key);
@@ -175,7 +176,8 @@ int json_ints(const cJSON *object, const char *key, int64_t min, int64_t max, in
     return 0;
 }
 
-int json_reals(const cJSON *object, const char *key, double min, double max, double *out, int room, int *n, m2m_error *err)
+int json_reals(const cJSON *object, const char *key, double min, double max, double *out, int room, int *n,
+               m2m_error *err)
 {
     char wanted[120];
     const cJSON *m = json_member(object, key);

@@ -1,5 +1,6 @@
 /* JSON from outside: checked strictly before cJSON sees it, then read by getters whose errors name key, value and what
- * was wanted. Callers put the file's name in front with fail_prefix. Writing JSON: str_json, str_number (base/str.h). */
+ * was wanted. Callers put the file's name in front with fail_prefix. Writing JSON: str_json, str_number
+ * (base/str.h). */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
@@ -15,8 +16,8 @@ enum { JSON_FILE = 64 << 20 };                   /* most bytes that json_load ta
 /* Is text[0..len-1] exactly one JSON value (RFC 8259) in UTF-8, within the limits, without NUL in a string? Errors:
  * M2M_EFORMAT with line and reason. */
 int json_check(const char *text, size_t len, m2m_error *err);
-/* json_check, then parse; objects with two equal keys are refused too. *out is to be released with cJSON_Delete. Errors:
- * M2M_EFORMAT, M2M_ENOMEM. */
+/* json_check, then parse; objects with two equal keys are refused too. *out is to be released with cJSON_Delete.
+ * Errors: M2M_EFORMAT, M2M_ENOMEM. */
 int json_parse(cJSON **out, const char *text, size_t len, m2m_error *err);
 /* json_parse of a file; errors begin with its path. Also M2M_EIO. */
 int json_load(cJSON **out, const char *path, m2m_error *err);
@@ -33,7 +34,8 @@ int json_text(const cJSON *object, const char *key, const char **out, m2m_error 
 /* An array of 0 to `room` integers; *n gets how many. */
 int json_ints(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, int room, int *n,
               m2m_error *err);
-int json_reals(const cJSON *object, const char *key, double min, double max, double *out, int room, int *n, m2m_error *err);
+int json_reals(const cJSON *object, const char *key, double min, double max, double *out, int room, int *n,
+               m2m_error *err);
 int json_or_int(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, m2m_error *err);
 int json_or_real(const cJSON *object, const char *key, double min, double max, double *out, m2m_error *err);
 int json_or_bool(const cJSON *object, const char *key, bool *out, m2m_error *err);

@@ -1,5 +1,5 @@
-/* A strict JSON checker. cJSON is lenient (NUL in strings, raw control characters, "01", broken UTF-8) and recurses; what
- * this lets through, it reads in one way only. The stack of open brackets is one bit each. */
+/* A strict JSON checker. cJSON is lenient (NUL in strings, raw control characters, "01", broken UTF-8) and recurses;
+ * what this lets through, it reads in one way only. The stack of open brackets is one bit each. */
 #include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -51,7 +51,8 @@ static bool scan_unicode(scan *s)
     s->at += 4;
     if (c >= 0xdc00 && c < 0xe000) return wrong(s, "half of a surrogate pair");
     if (c < 0xd800 || c >= 0xe000) return true;
-    if (s->len - s->at < 6 || s->text[s->at] != '\\' || s->text[s->at + 1] != 'u') return wrong(s, "half of a surrogate pair");
+    if (s->len - s->at < 6 || s->text[s->at] != '\\' || s->text[s->at + 1] != 'u')
+        return wrong(s, "half of a surrogate pair");
     s->at += 2;
     c = hex4(s);
     if (c < 0xdc00 || c >= 0xe000) return wrong(s, "half of a surrogate pair");
@@ -144,7 +145,8 @@ static bool scan_key(scan *s)
     return true;
 }
 
-/* Behind a value: closes what ends here; true when another value must follow. Sets *depth to 0 at the end of the text's value. */
+/* Behind a value: closes what ends here; true when another value must follow. Sets *depth to 0 at the end of the
+ * text's value. */
 static bool scan_after(scan *s, uint64_t objects, int *depth)
 {
     while (*depth) {

@@ -1,5 +1,5 @@
-/* Counter-based random numbers (Philox4x32-10): every number is a function of (seed, stream, index, element), so any part
- * can be drawn alone, in any order, on any number of threads, and nothing needs to be stored to go on later.
+/* Counter-based random numbers (Philox4x32-10): every number is a function of (seed, stream, index, element), so any
+ * part can be drawn alone, in any order, on any number of threads, and nothing needs to be stored to go on later.
  *
  * key = seed; counter = (element/4, index, stream, 0). Streams keep uses apart: see the enum. */
 #ifndef BASE_RNG_H
@@ -9,7 +9,15 @@
 #include <stdint.h>
 
 /* The uses. Numbers are part of what seeds mean: never renumber. Weights use a hash of their name as stream. */
-enum { RNG_NOISE = 0, RNG_TIMESTEP = 1, RNG_DROP = 2, RNG_TRAIN_NOISE = 3, RNG_ORDER = 4, RNG_COMPOSE = 5, RNG_VAE = 6 };
+enum {
+    RNG_NOISE = 0,
+    RNG_TIMESTEP = 1,
+    RNG_DROP = 2,
+    RNG_TRAIN_NOISE = 3,
+    RNG_ORDER = 4,
+    RNG_COMPOSE = 5,
+    RNG_VAE = 6
+};
 
 /* One block: four words for a counter and a key. */
 void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

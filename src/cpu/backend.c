@@ -13,7 +13,8 @@ bool cpu_has_isa(const char *isa)
     if (!strcmp(isa, "avx2")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (!strcmp(isa, "avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("fma");
     return false;
 }
 
@@ -65,10 +66,23 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
     for (int op = 0; op < OP_COUNT; op++) cpu->kernels[op] = t->kernels[op].run ? t->kernels[op] : ref_f32_kernels[op];
     snprintf(cpu->detail, sizeof cpu->detail, "%s, %d thread%s", t->isa, threads, threads > 1 ? "s" : "");
     cpu->base = (backend){
-        .name = "cpu", .detail = cpu->detail, .float_size = sizeof(float), .threads = threads, .kernels = cpu->kernels,
-        .alloc = host_be_alloc, .free = host_be_free, .upload = host_be_copy, .download = host_be_copy,
-        .copy = host_be_copy, .param_data = cpu_param_data, .adamw = t->adamw, .lerp = t->lerp, .accumulate = t->accumulate,
-        .sum_squares = t->sum_squares, .close = cpu_close, .impl = cpu,
+        .name = "cpu",
+        .detail = cpu->detail,
+        .float_size = sizeof(float),
+        .threads = threads,
+        .kernels = cpu->kernels,
+        .alloc = host_be_alloc,
+        .free = host_be_free,
+        .upload = host_be_copy,
+        .download = host_be_copy,
+        .copy = host_be_copy,
+        .param_data = cpu_param_data,
+        .adamw = t->adamw,
+        .lerp = t->lerp,
+        .accumulate = t->accumulate,
+        .sum_squares = t->sum_squares,
+        .close = cpu_close,
+        .impl = cpu,
     };
     return &cpu->base;
 }

@@ -1,4 +1,5 @@
-/* How a convolution reads its image: a row pointer per output pixel and tap. x [B,H,W,I], w [O,I,kh,kw], y [B,H',W',O]. */
+/* How a convolution reads its image: a row pointer per output pixel and tap. x [B,H,W,I], w [O,I,kh,kw], y
+ * [B,H',W',O]. */
 
 typedef struct conv_view {
     int64_t h, w, channels;       /* the image that is read */
@@ -20,8 +21,8 @@ static inline int64_t conv_source(const conv_view *v, int64_t o, int64_t k, int6
     return i >= 0 && i % v->stride == 0 && i / v->stride < size ? i / v->stride : -1;
 }
 
-/* Output pixels ox .. ox+count-1 of one row that reads input row `line` (NULL: outside): a run of pixels with a border of
- * zeros on either side. */
+/* Output pixels ox .. ox+count-1 of one row that reads input row `line` (NULL: outside): a run of pixels with a border
+ * of zeros on either side. */
 static void conv_run_of_rows(const conv_view *v, const float *line, int64_t ox, int64_t count, int64_t kx, row_ptr *row)
 {
     int64_t i = 0;

@@ -252,7 +252,14 @@ static void fast_linear_dw(const call *c)
     const shape g = c->n->in[0]->shape;
     const int64_t no = shape_last(g), ni = shape_last(c->n->in[1]->shape);
     const matrix x = {c->in[1], ni};
-    outer_job p = {.pixels = shape_rows(g), .no = no, .ni = ni, .taps = 1, .g = c->in[0], .rows = matrix_rows, .ctx = &x,
-                   .c = c->out, .own = c->scratch};
+    outer_job p = {.pixels = shape_rows(g),
+                   .no = no,
+                   .ni = ni,
+                   .taps = 1,
+                   .g = c->in[0],
+                   .rows = matrix_rows,
+                   .ctx = &x,
+                   .c = c->out,
+                   .own = c->scratch};
     outer_run(c->be, &p);
 }

@@ -1,10 +1,10 @@
 /* The matrix product under linear layers, convolutions and attention: C [m,n] = bias + sum over taps t and depth k of
  * A_t[i,k] * B[t,k,j].
  *
- * A is read where it lies, through one pointer per (tap, row): a convolution's taps are pixels of the image (an implicit
- * im2col), a padding pixel is a row of zeros. B is packed in panels of TILE_COLS columns: [n/TILE_COLS][taps][depth]
- * [TILE_COLS], zero-padded. A tile of TILE_ROWS x TILE_COLS of C stays in registers over one block of taps and depth;
- * a panel's block (about 16 KB) stays in L1 over BLOCK_ROWS rows. */
+ * A is read where it lies, through one pointer per (tap, row): a convolution's taps are pixels of the image (an
+ * implicit im2col), a padding pixel is a row of zeros. B is packed in panels of TILE_COLS columns:
+ * [n/TILE_COLS][taps][depth] [TILE_COLS], zero-padded. A tile of TILE_ROWS x TILE_COLS of C stays in registers over
+ * one block of taps and depth; a panel's block (about 16 KB) stays in L1 over BLOCK_ROWS rows. */
 
 enum {
     TILE_VECS = 2,
@@ -74,8 +74,8 @@ static inline __attribute__((always_inline)) void tile_clear(vf acc[TILE_ROWS][T
     for (int i = 0; i < TILE_ROWS; i++) acc[i][0] = acc[i][1] = splat(0);
 }
 
-/* c += acc (or c = bias + acc when first) for the part of the tile in `rows` (those left, maybe more than the tile's) and
- * `cols`. bias: TILE_COLS floats. */
+/* c += acc (or c = bias + acc when first) for the part of the tile in `rows` (those left, maybe more than the tile's)
+ * and `cols`. bias: TILE_COLS floats. */
 static inline __attribute__((always_inline)) void tile_store(vf acc[TILE_ROWS][TILE_VECS], float *c, int64_t ldc,
                                                              int64_t rows, int64_t cols, bool first, const float *bias)
 {

@@ -24,7 +24,8 @@ void host_free(void *p);
 
 /* Takes the memory of an entry now. False: out of memory. */
 bool pack_reserve(pack_table *t, const param *p, int kind, size_t bytes);
-/* The entry for (p, kind) with `bytes` of data; *stale tells the caller to fill entry->data now. NULL: out of memory. */
+/* The entry for (p, kind) with `bytes` of data; *stale tells the caller to fill entry->data now. NULL: out of
+ * memory. */
 pack_entry *pack_get(pack_table *t, const param *p, int kind, size_t bytes, bool *stale);
 void pack_free(pack_table *t);
 /* Lets go of the memory of p's own data if it lies in a file's map; reading it again brings it back. */

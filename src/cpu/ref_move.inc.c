@@ -14,9 +14,11 @@ static axis_view view_axis(shape s, int axis)
 }
 
 /* outer blocks of `count` reals, from stride to stride. */
-static void copy_blocks(real *dst, int64_t dst_stride, const real *src, int64_t src_stride, int64_t outer, int64_t count)
+static void copy_blocks(real *dst, int64_t dst_stride, const real *src, int64_t src_stride, int64_t outer,
+                        int64_t count)
 {
-    for (int64_t o = 0; o < outer; o++) memcpy(dst + o * dst_stride, src + o * src_stride, (size_t)count * sizeof(real));
+    for (int64_t o = 0; o < outer; o++)
+        memcpy(dst + o * dst_stride, src + o * src_stride, (size_t)count * sizeof(real));
 }
 
 static void ref_concat(const call *c)

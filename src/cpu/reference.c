@@ -1,4 +1,5 @@
-/* The reference backends: one thread, plain C, float or double. Slow on purpose; everything else is checked against them. */
+/* The reference backends: one thread, plain C, float or double. Slow on purpose; everything else is checked against
+ * them. */
 #include <math.h>
 #include <stdlib.h>
 

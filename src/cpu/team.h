@@ -1,7 +1,7 @@
-/* A team of threads that shares loops out. Pieces of a loop are taken one by one by whoever is free, so that a processor
- * lost to another program costs its share and no more (OpenMP's barriers lost 2-5 times here, see docs/speed.md).
- * Which thread computes a piece never changes what is computed: results do not depend on the number of threads.
- * A team is used by one thread at a time. */
+/* A team of threads that shares loops out. Pieces of a loop are taken one by one by whoever is free, so that a
+ * processor lost to another program costs its share and no more (OpenMP's barriers lost 2-5 times here, see
+ * docs/speed.md). Which thread computes a piece never changes what is computed: results do not depend on the number of
+ * threads. A team is used by one thread at a time. */
 #ifndef CPU_TEAM_H
 #define CPU_TEAM_H
 

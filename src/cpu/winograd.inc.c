@@ -1,10 +1,10 @@
 /* Winograd's F(4x4, 3x3) for stride 1: 36 multiplications per 4x4 outputs, input and output channel, instead of 144.
- * Y = A^T [sum over channels (G g G^T) * (B^T d B)] A, with points 0, +-1, +-2, infinity. Rounding: about 1e-6 to 1e-5 of
- * the largest output, where a direct sum has 1e-7 to 1e-6.
+ * Y = A^T [sum over channels (G g G^T) * (B^T d B)] A, with points 0, +-1, +-2, infinity. Rounding: about 1e-6 to 1e-5
+ * of the largest output, where a direct sum has 1e-7 to 1e-6.
  *
- * Input tiles are transformed for a block of tiles; then each thread takes panels of outputs: it transforms their weights
- * from the plain packed ones (kept transformed they would take 4 times the memory, which a large model lacks), multiplies,
- * and transforms back. */
+ * Input tiles are transformed for a block of tiles; then each thread takes panels of outputs: it transforms their
+ * weights from the plain packed ones (kept transformed they would take 4 times the memory, which a large model lacks),
+ * multiplies, and transforms back. */
 
 enum {
     WINO = 36,
@@ -95,7 +95,8 @@ static void wino_transform_weight(const wino_job *j, const float *panel, int64_t
         const float *g = first + k;
         vf t[18];   /* G g: [6][3] */
 #pragma GCC unroll 3
-        for (int i = 0; i < 3; i++) wino_weight(t + i, 3, load(g + i * tap), load(g + (3 + i) * tap), load(g + (6 + i) * tap));
+        for (int i = 0; i < 3; i++)
+            wino_weight(t + i, 3, load(g + i * tap), load(g + (3 + i) * tap), load(g + (6 + i) * tap));
 #pragma GCC unroll 6
         for (int i = 0; i < 6; i++) {
             vf row[6];
@@ -122,8 +123,8 @@ static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t
 }
 
 /* The 4x4 outputs of one tile, V channels from n0 on. m: that column of sums. */
-static inline __attribute__((always_inline)) void wino_finish(const wino_job *j, int64_t tile, const float *m, int64_t n0,
-                                                              vf bias)
+static inline __attribute__((always_inline)) void wino_finish(const wino_job *j, int64_t tile, const float *m,
+                                                              int64_t n0, vf bias)
 {
     const conv_view *v = &j->v;
     const int64_t b = tile / (j->down * j->across), y0 = tile / j->across % j->down * 4, x0 = tile % j->across * 4;

@@ -1,6 +1,6 @@
 /* The gradient of a 3x3 stride-1 convolution's weights by Winograd's way, the transpose of winograd.inc.c:
- * dw = G^T [sum over tiles (A dy A^T) * (B^T x B)] G. Tiles go through in blocks; a block's share of dw is transformed back
- * and added, so no sums of 36 x O x I floats are ever kept. */
+ * dw = G^T [sum over tiles (A dy A^T) * (B^T x B)] G. Tiles go through in blocks; a block's share of dw is transformed
+ * back and added, so no sums of 36 x O x I floats are ever kept. */
 
 enum {
     WINO_DW_TILES = 320,             /* of a block: a panel of TILE_COLS inputs then fits L1 */
@@ -52,7 +52,8 @@ static void wino_transform_gradient(const wino_dw_job *j, int64_t tile, int64_t 
         vf t[24];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
-            wino_spread(t + i, 4, load(from[i] + k), load(from[4 + i] + k), load(from[8 + i] + k), load(from[12 + i] + k));
+            wino_spread(t + i, 4, load(from[i] + k), load(from[4 + i] + k), load(from[8 + i] + k),
+                        load(from[12 + i] + k));
 #pragma GCC unroll 6
         for (int i = 0; i < 6; i++) {
             vf row[6];

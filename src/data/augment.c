@@ -72,7 +72,8 @@ static void sample(const m2m_image *src, float x, float y, float out[4])
     }
 }
 
-/* Sources are at most twice as large as they appear, so bilinear sampling of a canvas of twice the final size is enough. */
+/* Sources are at most twice as large as they appear, so bilinear sampling of a canvas of twice the final size is
+ * enough. */
 static void place(canvas *to, const m2m_image *src, const look *l, const placement *p)
 {
     float scale = l->scale * p->scale, angle = l->angle + p->angle;

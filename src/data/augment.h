@@ -41,7 +41,8 @@ typedef struct placement {
     bool mirror;
 } placement;
 
-/* Draws `src` (RGBA) as look and placement say into *out, a new RGB image of size x size. Errors: M2M_ENOMEM. Any thread. */
+/* Draws `src` (RGBA) as look and placement say into *out, a new RGB image of size x size. Errors: M2M_ENOMEM. Any
+ * thread. */
 int augment_draw(m2m_image *out, const m2m_image *src, const look *l, const placement *p, int size, m2m_error *err);
 
 float colour_luma(colour c);

@@ -95,7 +95,8 @@ static void bad_image(tally *t, int rc, const char *where, const m2m_error *why)
     t->bad++;
     t->failed = t->failed || rc == M2M_ENOMEM;
     size_t prefix = strlen(where);      /* messages begin with the name they were given */
-    const char *text = strncmp(why->msg, where, prefix) == 0 && why->msg[prefix] == ':' ? why->msg + prefix + 1 : why->msg;
+    const char *text =
+        strncmp(why->msg, where, prefix) == 0 && why->msg[prefix] == ':' ? why->msg + prefix + 1 : why->msg;
     problem(t, "bad image", where, text + (*text == ' '));
 }
 
@@ -278,8 +279,10 @@ static void summarize(const tally *t)
     if (t->n_sizes > 3) str_printf(&s, ", and %d other sizes", t->n_sizes - 3);
     if (!s.failed) tell(t, s.data);
     str_clear(&s);
-    str_printf(&s, "%lld bad images, %lld sets too small, %lld damaged shards or folders, %lld duplicate keys, %lld bad .json",
-        (long long)t->bad, (long long)t->small, (long long)t->damaged, (long long)t->duplicates, (long long)t->bad_json);
+    str_printf(
+        &s, "%lld bad images, %lld sets too small, %lld damaged shards or folders, %lld duplicate keys, %lld bad .json",
+        (long long)t->bad, (long long)t->small, (long long)t->damaged, (long long)t->duplicates,
+        (long long)t->bad_json);
     if (!s.failed) tell(t, s.data);
     str_free(&s);
 }
@@ -315,8 +318,9 @@ int data_check(const char *paths, const char *report, const m2m_calls *calls, m2
         if (report) rc = write_report(t, paths, report, err);
     }
     if (!rc && !t->sets)
-        rc = fail(err, M2M_EFORMAT, "%s: no set of two good images (%lld smaller sets, %lld bad images, %lld damaged shards)",
-            paths, (long long)t->small, (long long)t->bad, (long long)t->damaged);
+        rc = fail(err, M2M_EFORMAT,
+                  "%s: no set of two good images (%lld smaller sets, %lld bad images, %lld damaged shards)", paths,
+                  (long long)t->small, (long long)t->bad, (long long)t->damaged);
     for (int64_t i = 0; i < t->n_keys; i++) free(t->keys[i]);
     free(t->keys);
     str_free(&t->list);

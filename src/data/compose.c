@@ -45,9 +45,12 @@ static char *recipe(const job *j, const char *pool_dir)
     str s = {0};
     str_add(&s, "{\n  \"m2m\": \"data compose\",\n  \"pool\": ");
     str_json(&s, path_base(pool_dir));
-    str_printf(&s, ",\n  \"drawings\": %d,\n  \"split\": \"%s\",\n  \"sets\": %lld,\n  \"images\": %lld,\n  \"size\": %lld,\n"
-                   "  \"seed\": %lld,\n  \"shard\": %lld,\n  \"families\": {", pool_count(j->composer.pool), o->split,
-        (long long)o->sets, (long long)o->images, (long long)o->size, (long long)o->seed, (long long)o->shard);
+    str_printf(
+        &s,
+        ",\n  \"drawings\": %d,\n  \"split\": \"%s\",\n  \"sets\": %lld,\n  \"images\": %lld,\n  \"size\": %lld,\n"
+        "  \"seed\": %lld,\n  \"shard\": %lld,\n  \"families\": {",
+        pool_count(j->composer.pool), o->split, (long long)o->sets, (long long)o->images, (long long)o->size,
+        (long long)o->seed, (long long)o->shard);
     for (int f = 0; f < FAMILY_COUNT; f++) {
         str_printf(&s, "%s\"%s\": ", f ? ", " : "", family_name((family)f));
         str_number(&s, j->composer.weights[f]);
@@ -63,8 +66,8 @@ static int keep_recipe(const job *j, const char *pool_dir, m2m_error *err)
     if (!rc && file_exists(path)) {
         rc = file_read_all(path, 1 << 20, &old, NULL, err);
         if (!rc && strcmp(old, text) != 0)
-            rc = fail(err, M2M_EINVAL, "%s: its sets were composed with other options or another pool; wanted a new directory",
-                j->out);
+            rc = fail(err, M2M_EINVAL,
+                      "%s: its sets were composed with other options or another pool; wanted a new directory", j->out);
     } else if (!rc) {
         rc = file_write_all(path, text, strlen(text), err);
     }
@@ -139,7 +142,8 @@ static int write_all(job *j, m2m_error *err)
 static void report(const job *j)
 {
     str s = {0};
-    str_printf(&s, "%lld sets of %lld images at %s:", (long long)j->options->sets, (long long)j->options->images, j->out);
+    str_printf(&s, "%lld sets of %lld images at %s:", (long long)j->options->sets, (long long)j->options->images,
+               j->out);
     for (int f = 0; f < FAMILY_COUNT; f++)
         if (j->counts[f]) str_printf(&s, " %s %lld", family_name((family)f), (long long)j->counts[f]);
     if (j->kept) str_printf(&s, " (%lld sets were there)", (long long)j->kept);
@@ -155,12 +159,14 @@ static int check_options(const m2m_compose_options *o, m2m_error *err)
     bool known = false;
     for (int i = 0; i < 3; i++) known = known || (o->split && strcmp(o->split, splits[i]) == 0);
     if (!known)
-        return fail(err, M2M_EINVAL, "split is \"%s\"; wanted train, val_subject or val_style", o->split ? o->split : "");
+        return fail(err, M2M_EINVAL, "split is \"%s\"; wanted train, val_subject or val_style",
+                    o->split ? o->split : "");
     if (o->images < 2 || o->images > COMPOSE_IMAGES)
         return fail(err, M2M_EINVAL, "images is %lld; wanted 2..%d", (long long)o->images, COMPOSE_IMAGES);
     if (o->size < 16 || o->size > 1024 || o->sets < 1 || o->sets > 100000000 || o->shard < 1)
-        return fail(err, M2M_EINVAL, "size %lld, sets %lld, shard %lld; wanted size 16..1024, sets 1..100000000, shard 1 or more",
-            (long long)o->size, (long long)o->sets, (long long)o->shard);
+        return fail(err, M2M_EINVAL,
+                    "size %lld, sets %lld, shard %lld; wanted size 16..1024, sets 1..100000000, shard 1 or more",
+                    (long long)o->size, (long long)o->sets, (long long)o->shard);
     return 0;
 }
 
@@ -171,7 +177,8 @@ int compose(const char *pool_dir, const char *out, const m2m_compose_options *o,
     int rc = check_options(o, err);
     if (rc) return rc;
     j.threads = o->threads > 0 ? (int)o->threads : threads_usable();
-    j.composer = (composer){.seed = (uint64_t)o->seed, .images = (int)o->images, .size = (int)o->size, .split = o->split};
+    j.composer =
+        (composer){.seed = (uint64_t)o->seed, .images = (int)o->images, .size = (int)o->size, .split = o->split};
     rc = family_weights(j.composer.weights, o->families, err);
     if (!rc) rc = pool_open(&p, pool_dir, o->split, (int)o->size, j.threads, err);
     j.composer.pool = p;

@@ -55,8 +55,8 @@ static const char *kind_of(const plan *p, const drawing *d)
     return family_get_kind(p->family) == KIND_SUBJECT ? d->style : d->subject;
 }
 
-/* One drawing of each kind of the group, kinds in random order; when there are fewer kinds than pictures, more drawings of
- * them, others before the same ones again. */
+/* One drawing of each kind of the group, kinds in random order; when there are fewer kinds than pictures, more
+ * drawings of them, others before the same ones again. */
 static void pick_items(plan *p, const composer *c, rng *r, int *order)
 {
     const pool_group *g = p->group;
@@ -165,8 +165,9 @@ static void describe(str *s, const composer *c, const plan *p, int64_t index)
 {
     str_printf(s, "{\"family\": \"%s\", \"group\": ", family_name(p->family));
     str_json(s, p->group->name);
-    str_printf(s, ", \"split\": \"%s\", \"seed\": %llu, \"set\": %lld, \"images\": %d, \"size\": %d, \"look\": ", c->split,
-        (unsigned long long)c->seed, (long long)index, c->images, c->size);
+    str_printf(s,
+               ", \"split\": \"%s\", \"seed\": %llu, \"set\": %lld, \"images\": %d, \"size\": %d, \"look\": ", c->split,
+               (unsigned long long)c->seed, (long long)index, c->images, c->size);
     describe_look(s, &p->look);
     describe_items(s, c, p, "drawings", offsetof(drawing, key));
     describe_items(s, c, p, "styles", offsetof(drawing, style));

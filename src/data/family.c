@@ -45,8 +45,9 @@ int family_weights(double weights[FAMILY_COUNT], const char *text, m2m_error *er
         char *end = NULL;
         double w = name < part ? strtod(text + name + 1, &end) : -1;
         if (f == FAMILY_COUNT || end != text + part || !(w >= 0 && w < 1e9))
-            return fail(err, M2M_EINVAL, "families: \"%.*s\" is no family=weight; families are plain, subject, …, invert",
-                (int)(part > 60 ? 60 : part), text);
+            return fail(err, M2M_EINVAL,
+                        "families: \"%.*s\" is no family=weight; families are plain, subject, …, invert",
+                        (int)(part > 60 ? 60 : part), text);
         weights[f] = w;
         sum += w;
         text += part + (text[part] == ',');

@@ -18,8 +18,8 @@ const char *family_name(family f);
 const char *family_help(family f);
 family_kind family_get_kind(family f);
 
-/* Weights of the families from "plain=2,palette=1" (families left out get 0); NULL: the default mix. Errors: M2M_EINVAL names the
- * part that is no family or no weight. */
+/* Weights of the families from "plain=2,palette=1" (families left out get 0); NULL: the default mix. Errors:
+ * M2M_EINVAL names the part that is no family or no weight. */
 int family_weights(double weights[FAMILY_COUNT], const char *text, m2m_error *err);
 
 /* A random look of the family for drawings whose mean colours are given, so that none of them drowns in its ground. */

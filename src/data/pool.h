@@ -1,6 +1,6 @@
-/* A pool of drawings from which sets are composed: plain tars of RGBA PNGs and index.jsonl, one flat object a line with the
- * texts key, style, name, subject, category, group (may be absent), caption, tar, file (in the tar) and split (train, val_subject,
- * val_style). docs/data.md describes it. */
+/* A pool of drawings from which sets are composed: plain tars of RGBA PNGs and index.jsonl, one flat object a line
+ * with the texts key, style, name, subject, category, group (may be absent), caption, tar, file (in the tar) and split
+ * (train, val_subject, val_style). docs/data.md describes it. */
 #ifndef DATA_POOL_H
 #define DATA_POOL_H
 
@@ -25,8 +25,9 @@ typedef struct pool_group {
 
 typedef struct pool pool;
 
-/* Reads and decodes the drawings of one split, shrunk to at most 4 x `size` a side, on up to `threads` threads. Drawings
- * that can't be decoded are skipped and counted. Errors: M2M_EIO, M2M_EFORMAT (also when none is left), M2M_ENOMEM. */
+/* Reads and decodes the drawings of one split, shrunk to at most 4 x `size` a side, on up to `threads` threads.
+ * Drawings that can't be decoded are skipped and counted. Errors: M2M_EIO, M2M_EFORMAT (also when none is left),
+ * M2M_ENOMEM. */
 int pool_open(pool **p, const char *dir, const char *split, int size, int threads, m2m_error *err);
 void pool_close(pool **p);
 /* An open pool is immutable: any thread may read it. */

@@ -25,9 +25,10 @@ typedef struct rows {
 /* Words that say nothing about what is drawn. */
 static bool is_filler(const char *word, int n)
 {
-    static const char *const fillers[] = {"with", "and", "of", "the", "in", "on", "for", "from", "at", "to", "no", "not",
-        "up", "down", "left", "right", "skin", "tone", "light", "dark", "medium", "button", "symbol", "face", "small",
-        "large", "big", "new", "old", "one", "two", "three", "black", "white", "person", "selector"};
+    static const char *const fillers[] = {
+        "with",  "and",   "of",   "the",   "in",   "on",   "for",   "from",  "at",     "to",     "no",     "not",
+        "up",    "down",  "left", "right", "skin", "tone", "light", "dark",  "medium", "button", "symbol", "face",
+        "small", "large", "big",  "new",   "old",  "one",  "two",   "three", "black",  "white",  "person", "selector"};
     for (size_t i = 0; i < sizeof fillers / sizeof *fillers; i++)
         if ((int)strlen(fillers[i]) == n && memcmp(fillers[i], word, (size_t)n) == 0) return true;
     return n < 3;

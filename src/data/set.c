@@ -154,7 +154,8 @@ int dataset_open(dataset **out, const char *paths, int least, m2m_error *err)
     for (char *path; !status && (path = strsep(&rest, ","));)
         status = dir_exists(path) ? add_directory(d, path, least, err) : add_shard(d, path, least, err);
     if (!status && d->n == 0)
-        status = fail(err, M2M_EFORMAT, "%s: holds no set of %d images or more (%d smaller ones)", paths, least, d->left_out);
+        status = fail(err, M2M_EFORMAT, "%s: holds no set of %d images or more (%d smaller ones)", paths, least,
+                      d->left_out);
     free(copy);
     if (status) dataset_close(&d);
     else *out = d;

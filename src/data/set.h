@@ -1,5 +1,6 @@
-/* Image sets to train on, behind one interface: WebDataset shards (a sample with members 00.png, 01.png, … is a set) and
- * folders of folders (a folder with images is a set). Opening reads names, not pixels; images are decoded when asked for.
+/* Image sets to train on, behind one interface: WebDataset shards (a sample with members 00.png, 01.png, … is a set)
+ * and folders of folders (a folder with images is a set). Opening reads names, not pixels; images are decoded when
+ * asked for.
  *
  * An open data set is immutable but for its list of bad images: any thread may read images, one thread marks them. */
 #ifndef DATA_SET_H

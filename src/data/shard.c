@@ -111,7 +111,8 @@ static int add_member(shard *s, const char *name, int64_t offset, int64_t size, 
         if (kept) s->records[s->n_records++] = r;
     }
     if (!kept || !keep_name(s, name + key_len + 1, strlen(name + key_len + 1), &m.suffix))
-        return fail(err, M2M_ENOMEM, "%s: no memory for the index after %lld members", s->path, (long long)s->n_members);
+        return fail(err, M2M_ENOMEM, "%s: no memory for the index after %lld members", s->path,
+                    (long long)s->n_members);
     record *r = &s->records[s->n_records - 1];
     char *suffix = s->names + m.suffix;
     for (char *c = suffix; *c; c++) *c = (char)tolower((unsigned char)*c);
@@ -143,7 +144,8 @@ static int add_entry(shard *s, struct archive *a, struct archive_entry *e, m2m_e
             (long long)size, (long long)SHARD_BYTES);
     if (archive_entry_sparse_count(e) > 0)
         return fail(err, M2M_EFORMAT, "%s: member \"%s\" is a sparse file; wanted a plain one", s->path, name);
-    if (offset < 512 || offset % 512 || (uint64_t)offset > s->map.size || (uint64_t)size > s->map.size - (uint64_t)offset)
+    if (offset < 512 || offset % 512 || (uint64_t)offset > s->map.size ||
+        (uint64_t)size > s->map.size - (uint64_t)offset)
         return fail(err, M2M_EFORMAT, "%s: member \"%s\" would end at byte %lld; the file has %zu", s->path, name,
             (long long)(offset + size), s->map.size);
     return add_member(s, name, offset, size, err);

@@ -2,8 +2,8 @@
  *
  * The key of a member is its path up to the first dot of its base name, the suffix is what follows, in lower case:
  * "sets/00012.03.png" has key "sets/00012" and suffix "03.png". Members named __…__, files without a dot, hidden files
- * and all that is not a regular file are skipped. Shards are plain tar files (no compression): the index made by one pass
- * over the headers lets samples be read in any order, from the mapped file.
+ * and all that is not a regular file are skipped. Shards are plain tar files (no compression): the index made by one
+ * pass over the headers lets samples be read in any order, from the mapped file.
  *
  * An open shard is immutable: any thread may read it. A writer belongs to one thread. */
 #ifndef DATA_SHARD_H
@@ -18,8 +18,8 @@ typedef struct shard shard;
 enum { SHARD_MEMBERS = 4096, SHARD_NAME = 4096 };    /* most members of a sample, most bytes of a name */
 #define SHARD_BYTES ((int64_t)1 << 30)               /* most bytes of a member */
 
-/* Errors: M2M_EIO; M2M_EFORMAT for damage anywhere in the tar, a name that is no UTF-8, or a suffix that occurs twice in a
- * sample; M2M_ENOMEM. */
+/* Errors: M2M_EIO; M2M_EFORMAT for damage anywhere in the tar, a name that is no UTF-8, or a suffix that occurs twice
+ * in a sample; M2M_ENOMEM. */
 int shard_open(shard **out, const char *path, m2m_error *err);
 void shard_close(shard **s);
 const char *shard_path(const shard *s);
@@ -40,8 +40,8 @@ typedef struct shard_field {
     size_t size;
 } shard_field;
 
-/* The file appears at `path` when shard_finish succeeds, complete, and not before. Same calls, same bytes: members are sorted
- * by suffix and carry mode 0444, user and group "bigdata" and time 0. */
+/* The file appears at `path` when shard_finish succeeds, complete, and not before. Same calls, same bytes: members are
+ * sorted by suffix and carry mode 0444, user and group "bigdata" and time 0. */
 int shard_create(shard_writer **w, const char *path, m2m_error *err);
 /* Errors: M2M_EINVAL when key or suffix would be read back differently; M2M_EIO. */
 int shard_add(shard_writer *w, const char *key, const shard_field *fields, int n, m2m_error *err);

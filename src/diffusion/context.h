@@ -1,5 +1,5 @@
-/* The context cache of M2M-Self (spec 10.1, 10.2): keys and values of clean images, computed once per image and kept for
- * all steps, all later images and all guidance branches.
+/* The context cache of M2M-Self (spec 10.1, 10.2): keys and values of clean images, computed once per image and kept
+ * for all steps, all later images and all guidance branches.
  *
  * A window of slots holds the last W images, oldest first, as the sampling step's attention reads them; there are no
  * positions, so nothing else needs to be told. Slots are keyed by the content of the latent (and by the timestep, where
@@ -13,7 +13,8 @@
 
 typedef struct context context;
 
-/* window: W >= 1; with_zero: also keep the unconditional branch's zero image. height, width of the latent. Borrows all. */
+/* window: W >= 1; with_zero: also keep the unconditional branch's zero image. height, width of the latent. Borrows
+ * all. */
 context *context_new(const unet_config *u, paramset *params, backend *be, int height, int width, int window,
                      bool with_zero, m2m_error *err);
 void context_free(context *c);
@@ -21,8 +22,8 @@ void context_free(context *c);
 size_t context_bytes(const context *c);            /* slots and activations, all told */
 size_t context_bytes_per_image(const context *c);
 
-/* The context of the next image: latents[0..n) ([C,H,W] each, oldest first), n <= W. Encodes those that are not in a slot
- * yet. timestep: of the image being made (used if clean_timestep is "same", else ignored). */
+/* The context of the next image: latents[0..n) ([C,H,W] each, oldest first), n <= W. Encodes those that are not in a
+ * slot yet. timestep: of the image being made (used if clean_timestep is "same", else ignored). */
 int context_set(context *c, const float *const *latents, int n, float timestep, m2m_error *err);
 
 /* Forgets everything that was computed (for measuring what the cache is worth). */

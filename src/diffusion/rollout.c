@@ -63,7 +63,8 @@ rollout *rollout_new(const unet_config *u, paramset *params, backend *be, const 
     r->scaled = malloc(r->floats * sizeof(float));
     r->predicted = malloc((size_t)r->branches * r->floats * sizeof(float));
     bool ok = r->sampler != NULL;
-    if (ok && (!r->scaled || !r->predicted)) ok = !fail(err, M2M_ENOMEM, "no memory for a latent of %zu floats", r->floats);
+    if (ok && (!r->scaled || !r->predicted))
+        ok = !fail(err, M2M_ENOMEM, "no memory for a latent of %zu floats", r->floats);
     if (ok && !build(r, params, height, width, err)) return r;
     rollout_free(r);
     return NULL;

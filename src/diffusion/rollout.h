@@ -1,5 +1,5 @@
-/* Auto-regressive generation (spec 5): images one after another, each denoised with the last W images as context. Works on
- * latents; pixels are the caller's matter. A generated latent enters the context as it is. */
+/* Auto-regressive generation (spec 5): images one after another, each denoised with the last W images as context.
+ * Works on latents; pixels are the caller's matter. A generated latent enters the context as it is. */
 #ifndef DIFFUSION_ROLLOUT_H
 #define DIFFUSION_ROLLOUT_H
 
@@ -36,8 +36,8 @@ typedef int rollout_step(void *user, int step, int steps);
 int rollout_make(rollout *r, const float *noise, float *latent, float *trajectory, rollout_step *step, void *user,
                  m2m_error *err);
 
-/* One guided prediction for `sample` [C,H,W] at step k, with the set so far as context; *guided [C,H,W] is valid until the
- * next call. What rollout_make does in every step. */
+/* One guided prediction for `sample` [C,H,W] at step k, with the set so far as context; *guided [C,H,W] is valid until
+ * the next call. What rollout_make does in every step. */
 int rollout_predict(rollout *r, const float *sample, int k, const float **guided, m2m_error *err);
 /* Time by op of the steps so far; on: start counting anew. */
 const op_time *rollout_times(rollout *r, bool on);

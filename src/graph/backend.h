@@ -47,7 +47,8 @@ struct backend {
     void (*upload)(backend *be, void *dst, const void *src, size_t bytes);    /* host -> here */
     void (*download)(backend *be, void *dst, const void *src, size_t bytes);  /* here -> host */
     void (*copy)(backend *be, void *dst, const void *src, size_t bytes);      /* here -> here; may overlap */
-    /* Where parameter p's data can be read as this backend's floats; valid until p->version changes. NULL: out of memory. */
+    /* Where parameter p's data can be read as this backend's floats; valid until p->version changes. NULL: out of
+     * memory. */
     const void *(*param_data)(backend *be, const param *p);
     /* Training: p, g, m, v of n floats, updated in place; ema = ema*d + p*(1-d). */
     void (*adamw)(backend *be, const adamw *o, int64_t n, float *p, const float *g, float *m, float *v);

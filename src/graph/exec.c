@@ -139,9 +139,11 @@ static bool can_overwrite(const exec *x, const node *v)
     int root = x->slots[first->id].root, id = v->id;
     if (is_leaf(graph_node(x->g, root)) || x->slots[root].last != id || x->slots[id].bound || x->slots[root].bound)
         return false;
-    if (node_bytes(x, first) != node_bytes(x, v) || node_bytes(x, graph_node(x->g, root)) != node_bytes(x, v)) return false;
+    if (node_bytes(x, first) != node_bytes(x, v) || node_bytes(x, graph_node(x->g, root)) != node_bytes(x, v))
+        return false;
     for (int k = 1; k < v->n_in; k++)
-        if (v->in[k] && x->slots[v->in[k]->id].root == root && !shape_equal(v->in[k]->shape, first->shape)) return false;
+        if (v->in[k] && x->slots[v->in[k]->id].root == root && !shape_equal(v->in[k]->shape, first->shape))
+            return false;
     return true;
 }
 

@@ -1,9 +1,9 @@
 /* A model is a static graph of ops, built once and run many times. From the one graph come inference, training
  * (graph_gradients adds nodes), the memory plan (exec.h) and every backend (backend.h).
  *
- * The builder is sticky: after the first error every call returns a harmless node and graph_error() tells the error once.
- * Nodes belong to the graph and are freed with it. Wrong use (a NULL input where none is allowed) is a bug: check().
- * A graph is used by one thread. */
+ * The builder is sticky: after the first error every call returns a harmless node and graph_error() tells the error
+ * once. Nodes belong to the graph and are freed with it. Wrong use (a NULL input where none is allowed) is a bug:
+ * check(). A graph is used by one thread. */
 #ifndef GRAPH_GRAPH_H
 #define GRAPH_GRAPH_H
 
@@ -20,7 +20,8 @@ typedef enum op_id {
     OP_COUNT
 } op_id;
 
-/* A weight: declared by the layers under its checkpoint path, filled by a loader or an initializer. Data is row-major, in `type`. */
+/* A weight: declared by the layers under its checkpoint path, filled by a loader or an initializer. Data is row-major,
+ * in `type`. */
 typedef struct param {
     const char *name;
     shape shape;

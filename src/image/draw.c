@@ -12,8 +12,8 @@ static uint8_t *pixel(const m2m_image *img, int x, int y)
 
 int image_crop(m2m_image *out, const m2m_image *in, int x, int y, int width, int height, m2m_error *err)
 {
-    check(x >= 0 && y >= 0 && width <= in->width - x && height <= in->height - y, "crop %d x %d at %d, %d of %d x %d", width,
-        height, x, y, in->width, in->height);
+    check(x >= 0 && y >= 0 && width <= in->width - x && height <= in->height - y, "crop %d x %d at %d, %d of %d x %d",
+          width, height, x, y, in->width, in->height);
     int rc = m2m_image_new(out, width, height, in->channels, err);
     for (int row = 0; !rc && row < height; row++)
         memcpy(pixel(out, 0, row), pixel(in, x, y + row), (size_t)width * (size_t)in->channels);

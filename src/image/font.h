@@ -1,4 +1,5 @@
-/* A built-in font of 5 x 7 dots for labels in pictures; printable ASCII, all else becomes a box. Cells are 6 x 8 dots. */
+/* A built-in font of 5 x 7 dots for labels in pictures; printable ASCII, all else becomes a box. Cells are 6 x 8
+ * dots. */
 #ifndef IMAGE_FONT_H
 #define IMAGE_FONT_H
 

@@ -13,8 +13,8 @@
 enum { LEFT = 64, RIGHT = 16, TOP = 28, BOTTOM = 36, SMALLEST = 160 };
 
 static const uint8_t paper[3] = {255, 255, 255}, ink[3] = {50, 50, 50}, grid[3] = {225, 225, 225};
-static const uint8_t colours[PLOT_SERIES][3] = {{31, 119, 180}, {214, 90, 20}, {44, 140, 44}, {190, 40, 50}, {130, 90, 180},
-    {120, 80, 70}, {200, 100, 170}, {20, 160, 175}};
+static const uint8_t colours[PLOT_SERIES][3] = {{31, 119, 180}, {214, 90, 20}, {44, 140, 44},   {190, 40, 50},
+                                                {130, 90, 180}, {120, 80, 70}, {200, 100, 170}, {20, 160, 175}};
 
 typedef struct frame {
     double x0, x1, y0, y1;     /* of the axes; y after the logarithm */
@@ -177,7 +177,11 @@ int plot_draw(m2m_image *out, const plot *p, m2m_error *err)
         return fail(err, M2M_EINVAL, "plot of %d x %d pixels, at least %d wanted", p->width, p->height, (int)SMALLEST);
     int rc = m2m_image_new(out, p->width, p->height, 3, err);
     if (rc) return rc;
-    frame f = {.left = LEFT, .top = TOP, .width = p->width - LEFT - RIGHT, .height = p->height - TOP - BOTTOM, .log_y = p->log_y};
+    frame f = {.left = LEFT,
+               .top = TOP,
+               .width = p->width - LEFT - RIGHT,
+               .height = p->height - TOP - BOTTOM,
+               .log_y = p->log_y};
     find_range(&f, p);
     image_fill(out, 0, 0, out->width, out->height, paper);
     draw_x_axis(out, &f);
@@ -188,6 +192,7 @@ int plot_draw(m2m_image *out, const plot *p, m2m_error *err)
     draw_legend(out, &f, p);
     if (p->title) font_draw(out, f.left, 10, 1, p->title, ink);
     if (p->x_label)
-        font_draw(out, f.left + (f.width - font_text_width(p->x_label, 1)) / 2, out->height - FONT_HEIGHT - 6, 1, p->x_label, ink);
+        font_draw(out, f.left + (f.width - font_text_width(p->x_label, 1)) / 2, out->height - FONT_HEIGHT - 6, 1,
+                  p->x_label, ink);
     return 0;
 }

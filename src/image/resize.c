@@ -45,8 +45,10 @@ static double lanczos(double x)
 static const struct {
     double (*at)(double x);
     double support;
-} filters[] = {
-    [RESIZE_BOX] = {box, 0.5}, [RESIZE_BILINEAR] = {triangle, 1.0}, [RESIZE_BICUBIC] = {cubic, 2.0}, [RESIZE_LANCZOS] = {lanczos, 3.0}};
+} filters[] = {[RESIZE_BOX] = {box, 0.5},
+               [RESIZE_BILINEAR] = {triangle, 1.0},
+               [RESIZE_BICUBIC] = {cubic, 2.0},
+               [RESIZE_LANCZOS] = {lanczos, 3.0}};
 
 /* For each output position the first input position, how many, and their weights. */
 typedef struct taps {
@@ -103,7 +105,8 @@ static int taps_make(taps *t, int in, int out, resize_filter filter, m2m_error *
     return 0;
 }
 
-/* ---- One pass: rows x n x inner -> rows x t->n x inner. Horizontally inner is the channels, vertically a whole row. ---- */
+/* ---- One pass: rows x n x inner -> rows x t->n x inner. Horizontally inner is the channels, vertically a whole row.
+ * ---- */
 
 static uint8_t clip8(int32_t sum)
 {
@@ -141,9 +144,10 @@ static void pass_f32(float *dst, const float *src, size_t rows, size_t n, size_t
     }
 }
 
-/* Runs both passes; a pass whose size does not change is left out. in and out: element arrays of `size` bytes each element. */
-static int two_passes(void *dst, int width, int height, const void *src, int in_width, int in_height, int channels, bool bytes,
-                      resize_filter filter, m2m_error *err)
+/* Runs both passes; a pass whose size does not change is left out. in and out: element arrays of `size` bytes each
+ * element. */
+static int two_passes(void *dst, int width, int height, const void *src, int in_width, int in_height, int channels,
+                      bool bytes, resize_filter filter, m2m_error *err)
 {
     const size_t size = bytes ? 1 : sizeof(float), c = (size_t)channels;
     taps across = {0}, down = {0};
@@ -151,7 +155,8 @@ static int two_passes(void *dst, int width, int height, const void *src, int in_
     if (rc) return rc;
     rc = taps_make(&down, in_height, height, filter, err);
     void *middle = rc ? NULL : malloc((size_t)width * (size_t)in_height * c * size);
-    if (!rc && !middle) rc = fail(err, M2M_ENOMEM, "no memory to resize %d x %d to %d x %d", in_width, in_height, width, height);
+    if (!rc && !middle)
+        rc = fail(err, M2M_ENOMEM, "no memory to resize %d x %d to %d x %d", in_width, in_height, width, height);
     if (rc) goto done;
     if (width == in_width)
         memcpy(middle, src, (size_t)width * (size_t)in_height * c * size);
@@ -175,8 +180,8 @@ done:
 int resize_f32(float *dst, int width, int height, const float *src, int in_width, int in_height, int channels,
                resize_filter filter, m2m_error *err)
 {
-    check(filter != RESIZE_NEAREST && width > 0 && height > 0 && in_width > 0 && in_height > 0, "resize %d x %d to %d x %d",
-        in_width, in_height, width, height);
+    check(filter != RESIZE_NEAREST && width > 0 && height > 0 && in_width > 0 && in_height > 0,
+          "resize %d x %d to %d x %d", in_width, in_height, width, height);
     return two_passes(dst, width, height, src, in_width, in_height, channels, false, filter, err);
 }
 
@@ -235,7 +240,8 @@ int image_resize(m2m_image *out, const m2m_image *in, int width, int height, res
         rc = image_copy(&source, in, err);
         if (!rc) premultiply(&source);
     }
-    if (!rc) rc = two_passes(out->data, width, height, source.data, in->width, in->height, in->channels, true, filter, err);
+    if (!rc)
+        rc = two_passes(out->data, width, height, source.data, in->width, in->height, in->channels, true, filter, err);
     if (source.data != in->data) m2m_image_free(&source);
     if (rc)
         m2m_image_free(out);
@@ -281,7 +287,8 @@ static int crop_to(m2m_image *out, const m2m_image *in, int width, int height, m
     return rc;
 }
 
-static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, const uint8_t background[3], m2m_error *err)
+static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, const uint8_t background[3],
+                  m2m_error *err)
 {
     int w, h;
     m2m_image part;
@@ -297,8 +304,8 @@ static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, co
     return rc;
 }
 
-int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_fit_mode mode, const uint8_t background[3],
-              m2m_error *err)
+int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_fit_mode mode,
+              const uint8_t background[3], m2m_error *err)
 {
     *out = (m2m_image){0};
     if (width < 1 || height < 1 || width > IMAGE_SIDE || height > IMAGE_SIDE)
@@ -310,14 +317,16 @@ int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_
     return rc;
 }
 
-const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf, size_t size)
+const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf,
+                           size_t size)
 {
     int w, h;
     fit_part(in_width, in_height, width, height, mode, &w, &h);
     if (in_width == width && in_height == height)
         snprintf(buf, size, "%d x %d, as it is", width, height);
     else if (mode == FIT_CROP && (w != in_width || h != in_height))
-        snprintf(buf, size, "%d x %d, cropped to %d x %d, resized to %d x %d", in_width, in_height, w, h, width, height);
+        snprintf(buf, size, "%d x %d, cropped to %d x %d, resized to %d x %d", in_width, in_height, w, h, width,
+                 height);
     else if (mode == FIT_PAD && (w != width || h != height))
         snprintf(buf, size, "%d x %d, resized to %d x %d, padded to %d x %d", in_width, in_height, w, h, width, height);
     else

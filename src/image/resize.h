@@ -1,5 +1,5 @@
-/* Resizing with antialias, as Pillow does it: two passes, horizontal first, filters widened when shrinking. 8-bit results
- * equal Pillow's to the bit, 32-bit ones its mode "F" (clean-fid's way) up to rounding. Any thread. */
+/* Resizing with antialias, as Pillow does it: two passes, horizontal first, filters widened when shrinking. 8-bit
+ * results equal Pillow's to the bit, 32-bit ones its mode "F" (clean-fid's way) up to rounding. Any thread. */
 #ifndef IMAGE_RESIZE_H
 #define IMAGE_RESIZE_H
 
@@ -13,7 +13,8 @@ typedef enum resize_filter {
     RESIZE_LANCZOS,            /* 3 lobes */
 } resize_filter;
 
-/* *out is made anew (zero on failure); RGBA is filtered with its colours multiplied by alpha. Errors: M2M_EINVAL, M2M_ENOMEM. */
+/* *out is made anew (zero on failure); RGBA is filtered with its colours multiplied by alpha. Errors: M2M_EINVAL,
+ * M2M_ENOMEM. */
 int image_resize(m2m_image *out, const m2m_image *in, int width, int height, resize_filter filter, m2m_error *err);
 /* dst [height][width][channels] from src [in_height][in_width][channels], neither clamped nor rounded. NEAREST is not
  * offered. Errors: M2M_ENOMEM. */
@@ -27,11 +28,12 @@ typedef enum image_fit_mode {
     FIT_STRETCH
 } image_fit_mode;
 
-/* A new RGB image of width x height (bicubic), over the background where `in` is transparent or does not reach. *out is zero on
- * failure. Errors: M2M_EINVAL, M2M_ENOMEM. */
-int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_fit_mode mode, const uint8_t background[3],
-              m2m_error *err);
+/* A new RGB image of width x height (bicubic), over the background where `in` is transparent or does not reach. *out
+ * is zero on failure. Errors: M2M_EINVAL, M2M_ENOMEM. */
+int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_fit_mode mode,
+              const uint8_t background[3], m2m_error *err);
 /* What image_fit does, for people: "640 x 480, cropped to 480 x 480, resized to 64 x 64"; into buf, returns buf. */
-const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf, size_t size);
+const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf,
+                           size_t size);
 
 #endif

@@ -217,7 +217,8 @@ static int bench_m2m(bench *b, m2m_error *err)
     int h = b->height ? b->height : m.config.sample_size, w = b->width ? b->width : m.config.sample_size;
     int64_t floats = (int64_t)m.config.in_channels * h * w;
     float *sample = malloc((size_t)floats * sizeof *sample);
-    rollout_options o = {.steps = 50, .guidance = 7.5, .sampler = "ddim", .window = b->o->context > 1 ? (int)b->o->context : 1};
+    rollout_options o = {
+        .steps = 50, .guidance = 7.5, .sampler = "ddim", .window = b->o->context > 1 ? (int)b->o->context : 1};
     status = sample ? fill_params(b, m.params, err) : fail(err, M2M_ENOMEM, "no memory for a latent");
     if (!status) status = pipeline_schedule(&s, b->dir, err);
     rollout *r = status ? NULL : rollout_new(&m.config, m.params, b->be, &s, h, w, &o, err);
@@ -274,7 +275,8 @@ static void tell_ops(const bench *b)
         for (int op = 0; op < OP_COUNT; op++) {     /* the rank-th largest */
             int larger = 0;
             for (int k = 0; k < OP_COUNT; k++)
-                larger += b->times[k].seconds > b->times[op].seconds || (b->times[k].seconds == b->times[op].seconds && k < op);
+                larger += b->times[k].seconds > b->times[op].seconds ||
+                          (b->times[k].seconds == b->times[op].seconds && k < op);
             if (larger == rank) best = op, limit = b->times[op].seconds;
         }
         if (best < 0 || limit <= 0) break;
@@ -310,9 +312,9 @@ static int tell(bench *b, m2m_error *err)
     say(b, "%s, batch %lld, %s: %.4f s (median of %d; %.4f to %.4f), first run after %.2f s", b->component,
         (long long)b->o->batch, b->be->detail, median, n, b->seconds[0], b->seconds[n - 1], b->opened);
     if (b->flops > 0) say(b, "%.1f GFLOP a run, %.1f GFLOP/s", b->flops * 1e-9, b->flops / median * 1e-9);
-    say(b, "weights %s, activations %s (at least %s are needed), peak resident %s", bytes_text(b->weight_bytes, a, sizeof a),
-        bytes_text(b->plan_bytes, c, sizeof c), bytes_text(b->bound_bytes, d, sizeof d),
-        bytes_text(memory_peak(), e, sizeof e));
+    say(b, "weights %s, activations %s (at least %s are needed), peak resident %s",
+        bytes_text(b->weight_bytes, a, sizeof a), bytes_text(b->plan_bytes, c, sizeof c),
+        bytes_text(b->bound_bytes, d, sizeof d), bytes_text(memory_peak(), e, sizeof e));
     if (b->context_bytes) say(b, "a context image holds %s", bytes_text(b->context_bytes, a, sizeof a));
     if (b->o->ops) tell_ops(b);
     return write_json(b, median, err);

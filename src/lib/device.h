@@ -4,7 +4,8 @@
 
 #include "graph/backend.h"
 
-/* device: "cpu" (or NULL). threads 0: as many as affinity and quota allow. NULL with *err on failure; be->close(be) ends it. */
+/* device: "cpu" (or NULL). threads 0: as many as affinity and quota allow. NULL with *err on failure; be->close(be)
+ * ends it. */
 backend *device_open(const char *device, int threads, bool exact, const char *isa, m2m_error *err);
 
 #endif

@@ -82,7 +82,8 @@ static int run_unet(const request *q, m2m_error *err)
     if (!status) status = size_is(q, "sample", s.dim[1], m.config.in_channels, "channels", err);
     if (!status) status = size_is(q, "encoder_hidden_states", k.dim[0], s.dim[0], "rows", err);
     if (!status) status = size_is(q, "encoder_hidden_states", k.dim[2], m.config.cross_dim, "channels", err);
-    if (!status && q->backward && !shape_equal(e, s)) status = size_is(q, "noise", shape_count(e), shape_count(s), "elements", err);
+    if (!status && q->backward && !shape_equal(e, s))
+        status = size_is(q, "noise", shape_count(e), shape_count(s), "elements", err);
     if (!status)
         status = text_graph_build(&t, &m.config, m.params, (int)s.dim[0], (int)s.dim[2], (int)s.dim[3], (int)k.dim[1],
                                   q->backward, err);
@@ -133,7 +134,8 @@ static int run_vae(const request *q, vae_part part, bool whole, m2m_error *err)
         status = size_is(q, "noise", shape_count(e),
                          (int64_t)batch * m.config.latent_channels * (height / f) * (width / f), "elements", err);
     if (!status && whole)
-        status = vae_train_build(&t, &m.config, m.params, batch, height, width, &(vae_loss){.kl = 1e-6f}, q->backward, err);
+        status =
+            vae_train_build(&t, &m.config, m.params, batch, height, width, &(vae_loss){.kl = 1e-6f}, q->backward, err);
     else if (!status)
         status = vae_graph_build(&t, &m.config, m.params, part, batch, height, width, err);
     const char *output = part == VAE_ENCODE && !whole ? "moments" : "sample";

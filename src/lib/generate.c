@@ -41,10 +41,13 @@ static int check_options(const generation *q, int n_given, m2m_error *err)
 {
     const m2m_generate_options *o = q->o;
     if (o->prompt || o->negative_prompt)
-        return fail(err, M2M_EINVAL, "prompt: %s makes images from images; wanted a text-to-image directory", q->m->dir);
+        return fail(err, M2M_EINVAL, "prompt: %s makes images from images; wanted a text-to-image directory",
+                    q->m->dir);
     if (o->camera || o->position >= 0 || o->condition_guidance >= 0)
-        return fail(err, M2M_EINVAL, "camera, position and condition-guidance: %s was trained without a task condition", q->m->dir);
-    if (o->latents && n_given) return fail(err, M2M_EINVAL, "latents: given together with %d images, wanted one of both", n_given);
+        return fail(err, M2M_EINVAL, "camera, position and condition-guidance: %s was trained without a task condition",
+                    q->m->dir);
+    if (o->latents && n_given)
+        return fail(err, M2M_EINVAL, "latents: given together with %d images, wanted one of both", n_given);
     if (!o->latents && n_given < 1) return fail(err, M2M_EINVAL, "no image is given, wanted 1 or more");
     return 0;
 }
@@ -161,7 +164,8 @@ static int prepare(generation *q, const m2m_image *given, int n_given, m2m_error
     if (!q->be) return M2M_EDEVICE;
     rollout_options r = {.steps = (int)q->o->steps, .guidance = q->o->guidance, .sampler = q->o->scheduler,
                          .window = (int)q->o->window, .no_cache = q->o->no_cache != 0};
-    q->rollout = rollout_new(&q->m->unet.config, q->m->unet.params, q->be, &q->m->schedule, q->latent_h, q->latent_w, &r, err);
+    q->rollout =
+        rollout_new(&q->m->unet.config, q->m->unet.params, q->be, &q->m->schedule, q->latent_h, q->latent_w, &r, err);
     if (!q->rollout) return M2M_EINVAL;
     q->decoder = pixels_new(&q->m->vae, q->be, VAE_DECODE, 1, q->height, q->width, err);
     if (!q->decoder) return M2M_EINVAL;
@@ -190,7 +194,8 @@ static int make_one(generation *q, int i, m2m_image *made, m2m_error *err)
         rng_normal((uint64_t)q->o->seed, RNG_NOISE, (uint32_t)i, noise, (size_t)q->floats);
     }
     q->index = i;
-    int status = rollout_make(q->rollout, noise ? noise : q->noise + i * q->floats, latent, trajectory, on_step, q, err);
+    int status =
+        rollout_make(q->rollout, noise ? noise : q->noise + i * q->floats, latent, trajectory, on_step, q, err);
     free(noise);
     if (!status) status = pixels_decode(q->decoder, latent, q->image, err);
     if (!status) status = image_from_chw(made, q->image, q->width, q->height, err);

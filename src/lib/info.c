@@ -66,7 +66,8 @@ static void tell_tensors(const teller *t, const paramset *params)
     for (int i = 0; i < paramset_count(params); i++) by_type[paramset_at(params, i)->type]++;
     for (int d = 0; d < DT_COUNT; d++)
         if (by_type[d] && at < sizeof text)
-            at += (size_t)snprintf(text + at, sizeof text - at, "%s%lld %s", at ? ", " : "", (long long)by_type[d], dtype_name((dtype)d));
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%lld %s", at ? ", " : "", (long long)by_type[d],
+                                   dtype_name((dtype)d));
     say(t, "  tensors: %d, all used, none missing (%s); %lld parameters, %s", paramset_count(params), text,
         (long long)paramset_elements(params), bytes_text((int64_t)paramset_bytes(params), size, sizeof size));
 }
@@ -99,8 +100,11 @@ static int tell_unet(const teller *t, const char *dir, m2m_error *err)
     int status = unet_model_open(&m, dir, true, err);
     if (status) return status;
     const unet_config *u = &m.config;
-    const char *kind = u->variant == SET_SELF ? "M2M-Self" : u->variant == SET_DINO ? "M2M-DINO" : "text cross-attention";
-    say(t, "unet: %s, %d to %d channels, %dx%d latents", kind, u->in_channels, u->out_channels, u->sample_size, u->sample_size);
+    const char *kind = u->variant == SET_SELF   ? "M2M-Self"
+                       : u->variant == SET_DINO ? "M2M-DINO"
+                                                : "text cross-attention";
+    say(t, "unet: %s, %d to %d channels, %dx%d latents", kind, u->in_channels, u->out_channels, u->sample_size,
+        u->sample_size);
     tell_widths(t, "block_out_channels", u->width, u->blocks);
     tell_widths(t, "heads", u->heads, u->blocks);
     if (u->variant != SET_NONE && u->clean_timestep == CLEAN_TIMESTEP_SAME) say(t, "  clean_timestep same");

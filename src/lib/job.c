@@ -12,8 +12,8 @@ float *job_floats(const safetensors *in, const char *name, int rank, shape *s, m
     char found[80];
     if (safetensors_need(in, name, NULL, &t, err)) return NULL;
     if (t->shape.rank != rank || shape_count(t->shape) < 1) {
-        fail(err, M2M_ESHAPE, "%s: tensor %s has shape %s, wanted %d dimensions, none of them empty", safetensors_path(in), name,
-             shape_text(t->shape, found, sizeof found), rank);
+        fail(err, M2M_ESHAPE, "%s: tensor %s has shape %s, wanted %d dimensions, none of them empty",
+             safetensors_path(in), name, shape_text(t->shape, found, sizeof found), rank);
         return NULL;
     }
     int64_t n = shape_count(t->shape);

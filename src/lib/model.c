@@ -26,7 +26,8 @@ static char *model_below(const char *dir, const char *up)
     return NULL;
 }
 
-/* Beside the program as installed (bin/../share/m2m/models), as built (build/X/../../models), or where CMake installs. */
+/* Beside the program as installed (bin/../share/m2m/models), as built (build/X/../../models), or where CMake
+ * installs. */
 static char *find_embedded(m2m_error *err)
 {
     static const char *const below[] = {"../share/m2m/models", "../../models", "../models", "models"};
@@ -42,7 +43,8 @@ static char *find_embedded(m2m_error *err)
     if (!found) found = model_below(M2M_INSTALL_DATA, "models");
     if (!found) found = model_below(M2M_SOURCE_DATA, "models");
     if (!found)
-        fail(err, M2M_EIO, "no embedded model: models/%s is neither near the program nor in %s", embedded_name, M2M_INSTALL_DATA);
+        fail(err, M2M_EIO, "no embedded model: models/%s is neither near the program nor in %s", embedded_name,
+             M2M_INSTALL_DATA);
     return found;
 }
 
@@ -145,7 +147,8 @@ void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts)
 {
     m2m_model *m = (m2m_model *)model;    /* the sum is part of what the model is; only when it is known changes */
     pthread_mutex_lock(&m->lock);
-    if (!*m->sha256 && weights_sha256(m->unet.weights, 0, m->sha256, NULL)) snprintf(m->sha256, sizeof m->sha256, "unreadable");
+    if (!*m->sha256 && weights_sha256(m->unet.weights, 0, m->sha256, NULL))
+        snprintf(m->sha256, sizeof m->sha256, "unreadable");
     pthread_mutex_unlock(&m->lock);
     *facts = m->facts;
 }

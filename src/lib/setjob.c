@@ -102,7 +102,8 @@ static int write_noisy(set_job *j, int64_t first, const float *times, m2m_error 
     if (j->noisy) return exec_write(j->x, j->graph.noisy, j->noisy + first * j->floats, err);
     for (int64_t i = 0; i < images; i++) {
         int64_t at = (first + i) * j->floats;
-        schedule_add_noise(&j->schedule, (int)times[i], j->clean + at, j->noise + at, j->rows + i * j->floats, j->floats);
+        schedule_add_noise(&j->schedule, (int)times[i], j->clean + at, j->noise + at, j->rows + i * j->floats,
+                           j->floats);
     }
     return exec_write(j->x, j->graph.noisy, j->rows, err);
 }

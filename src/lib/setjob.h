@@ -21,8 +21,9 @@ typedef struct set_job {
     int64_t floats;          /* of one latent */
 } set_job;
 
-/* lead: number of dimensions before [S,N,..] in the tensors (0 or 1). with_loss needs `noise`; `noisy` may then be absent
- * and is made from clean, noise and timesteps by the directory's schedule. On failure *j must still be closed. */
+/* lead: number of dimensions before [S,N,..] in the tensors (0 or 1). with_loss needs `noise`; `noisy` may then be
+ * absent and is made from clean, noise and timesteps by the directory's schedule. On failure *j must still be
+ * closed. */
 int set_job_open(set_job *j, const char *dir, const safetensors *in, backend *be, int lead, bool with_loss,
                  m2m_error *err);
 /* Runs batch `step` in 0..steps-1: forward, and backward if it was opened so. */

@@ -27,7 +27,8 @@ static int apply_sets(m2m_train_options *o, const char *const *sets, int n, char
 static int check_options(const m2m_train_options *o, const char *config, m2m_error *err)
 {
     if (!o->from == !o->config)
-        return fail(err, M2M_EINVAL, "%s: wanted one of \"from\" (start from weights) and \"config\" (start fresh)", config);
+        return fail(err, M2M_EINVAL, "%s: wanted one of \"from\" (start from weights) and \"config\" (start fresh)",
+                    config);
     if (!o->data) return fail(err, M2M_EINVAL, "%s: \"data\" is missing: shards or folders to train on", config);
     if (!o->output) return fail(err, M2M_EINVAL, "%s: \"output\" is missing: a directory for the results", config);
     return 0;

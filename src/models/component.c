@@ -64,7 +64,8 @@ static param *param_named(const paramset *params, const char *name)
         const char *at = strstr(name, old_names[i][0]);
         char now[600];
         if (!at) continue;
-        int n = snprintf(now, sizeof now, "%.*s%s%s", (int)(at - name), name, old_names[i][1], at + strlen(old_names[i][0]));
+        int n = snprintf(now, sizeof now, "%.*s%s%s", (int)(at - name), name, old_names[i][1],
+                         at + strlen(old_names[i][0]));
         if (n > 0 && (size_t)n < sizeof now) p = paramset_find(params, now);
     }
     return p;
@@ -86,7 +87,8 @@ static int fill_one(paramset *params, const char *dir, const char *name, const t
         return fail(err, M2M_ESHAPE, "%s: tensor %s has shape %s, wanted %s", dir, name,
                     shape_text(t->shape, found, sizeof found), shape_text(p->shape, wanted, sizeof wanted));
     if (t->type != DT_F32 && t->type != DT_F16 && t->type != DT_BF16)
-        return fail(err, M2M_EUNSUPPORTED, "%s: tensor %s is %s, wanted F32, F16 or BF16", dir, name, dtype_name(t->type));
+        return fail(err, M2M_EUNSUPPORTED, "%s: tensor %s is %s, wanted F32, F16 or BF16", dir, name,
+                    dtype_name(t->type));
     if (p->data) return fail(err, M2M_ESHAPE, "%s: tensor %s is there under two names", dir, p->name);
     p->data = t->data;
     p->mapped = t->mapped;

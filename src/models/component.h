@@ -1,5 +1,6 @@
 /* A U-Net or a VAE with its weights, opened from a component folder (config.json and safetensors) or from a pipeline
- * directory that holds one. Every tensor is accounted for: a missing, unknown or misshapen one is an error that names it. */
+ * directory that holds one. Every tensor is accounted for: a missing, unknown or misshapen one is an error that names
+ * it. */
 #ifndef MODELS_COMPONENT_H
 #define MODELS_COMPONENT_H
 
@@ -21,7 +22,8 @@ typedef struct vae_model {
     char *dir;
 } vae_model;
 
-/* read: whether weights are read; otherwise parameters are declared and empty (paramset_init fills them). On failure *m is zero. */
+/* read: whether weights are read; otherwise parameters are declared and empty (paramset_init fills them). On failure
+ * *m is zero. */
 int unet_model_open(unet_model *m, const char *dir, bool read, m2m_error *err);
 void unet_model_close(unet_model *m);
 int vae_model_open(vae_model *m, const char *dir, bool read, m2m_error *err);

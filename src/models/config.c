@@ -83,7 +83,8 @@ static int count_blocks(reader *r, const char *key, int most)
 {
     const cJSON *v = r->status ? NULL : json_member(r->o, key);
     int n = v && cJSON_IsArray(v) ? cJSON_GetArraySize(v) : 0;
-    if (n < 1 || n > most) refuse(r, M2M_EFORMAT, key, n < 1 ? "no array" : "too long", "an array of 1..8 block widths");
+    if (n < 1 || n > most)
+        refuse(r, M2M_EFORMAT, key, n < 1 ? "no array" : "too long", "an array of 1..8 block widths");
     return n;
 }
 
@@ -108,7 +109,8 @@ static void groups_divide(reader *r, const int *width, int blocks, int groups)
 {
     for (int i = 0; i < blocks && !r->status; i++)
         if (width[i] % groups)
-            r->status = fail(r->err, M2M_EFORMAT, "block width %d is not a multiple of norm_num_groups %d", width[i], groups);
+            r->status =
+                fail(r->err, M2M_EFORMAT, "block width %d is not a multiple of norm_num_groups %d", width[i], groups);
 }
 
 /* ---- U-Net ---- */
@@ -127,7 +129,8 @@ static void set_attention(reader *r, unet_config *u)
     else refuse(&s, M2M_EFORMAT, "image_set_attention.variant", variant, "self or dino");
     if (!strcmp(condition, "camera")) u->condition = CONDITION_CAMERA;
     else if (!strcmp(condition, "position")) u->condition = CONDITION_POSITION;
-    else if (strcmp(condition, "none")) refuse(&s, M2M_EFORMAT, "image_set_attention.condition", condition, "null, camera or position");
+    else if (strcmp(condition, "none"))
+        refuse(&s, M2M_EFORMAT, "image_set_attention.condition", condition, "null, camera or position");
     const cJSON *t = json_member(o, "clean_timestep");
     if (t && cJSON_IsString(t) && !strcmp(t->valuestring, "same")) u->clean_timestep = CLEAN_TIMESTEP_SAME;
     else u->clean_timestep = integer(&s, "clean_timestep", 0, 0, 999);
@@ -149,7 +152,8 @@ static void unsupported_unet_keys(reader *r)
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) only_null(r, absent[i]);
     if (integer(r, "conv_in_kernel", 3, 0, 99) != 3) refuse(r, M2M_EUNSUPPORTED, "conv_in_kernel", "another", "3");
     if (integer(r, "conv_out_kernel", 3, 0, 99) != 3) refuse(r, M2M_EUNSUPPORTED, "conv_out_kernel", "another", "3");
-    if (integer(r, "downsample_padding", 1, 0, 99) != 1) refuse(r, M2M_EUNSUPPORTED, "downsample_padding", "another", "1");
+    if (integer(r, "downsample_padding", 1, 0, 99) != 1)
+        refuse(r, M2M_EUNSUPPORTED, "downsample_padding", "another", "1");
     if (real(r, "mid_block_scale_factor", 1, -1e9, 1e9) != 1)
         refuse(r, M2M_EUNSUPPORTED, "mid_block_scale_factor", "another", "1");
     const cJSON *only = r->status ? NULL : json_member(r->o, "only_cross_attention");

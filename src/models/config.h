@@ -1,5 +1,6 @@
-/* config.json of a U-Net and of a VAE, in diffusers' keys, to the structs that the models are built from. What m2m can't
- * do is an error that names key, value found and value wanted; nothing is ignored silently that would change a result. */
+/* config.json of a U-Net and of a VAE, in diffusers' keys, to the structs that the models are built from. What m2m
+ * can't do is an error that names key, value found and value wanted; nothing is ignored silently that would change a
+ * result. */
 #ifndef MODELS_CONFIG_H
 #define MODELS_CONFIG_H
 

@@ -1,6 +1,6 @@
 /* What attn2 of a transformer block attends to. The U-Net is described once; this says which of the uses it is for:
- * text cross-attention, or image-set attention (spec 4) in training, while encoding clean images, or while sampling from
- * their cached keys and values. */
+ * text cross-attention, or image-set attention (spec 4) in training, while encoding clean images, or while sampling
+ * from their cached keys and values. */
 #ifndef MODELS_CROSS_H
 #define MODELS_CROSS_H
 

@@ -40,8 +40,8 @@ int train_graph_build(train_graph *t, const unet_config *u, paramset *params, co
     t->shape = *s;
     int status = supported(u, err);
     if (!status && s->draws > 1 && u->clean_timestep == CLEAN_TIMESTEP_SAME)
-        status = fail(err, M2M_EINVAL, "draws is %d, but clean_timestep \"same\" allows 1: clean images differ per draw",
-                      s->draws);
+        status = fail(err, M2M_EINVAL,
+                      "draws is %d, but clean_timestep \"same\" allows 1: clean images differ per draw", s->draws);
     if (!status) status = begin(&t->g, &t->n, params, err);
     if (status) return status;
     graph *g = t->g;

@@ -64,7 +64,8 @@ int step_graph_build(step_graph *t, const unet_config *u, paramset *params, int 
                      const int *slots, m2m_error *err);
 void step_graph_free(step_graph *t);
 
-/* A plain U-Net with text tokens: sample [B,C,H,W], timestep [B], tokens [B,T,D]; with_loss adds mse to a target input. */
+/* A plain U-Net with text tokens: sample [B,C,H,W], timestep [B], tokens [B,T,D]; with_loss adds mse to a target
+ * input. */
 typedef struct text_graph {
     graph *g;
     nn n;

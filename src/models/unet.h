@@ -1,5 +1,5 @@
-/* diffusers' UNet2DConditionModel as Stable Diffusion 1 and 2 configure it, and M2MUNet (the same with image-set attention
- * as attn2). Any sizes its config.json gives. */
+/* diffusers' UNet2DConditionModel as Stable Diffusion 1 and 2 configure it, and M2MUNet (the same with image-set
+ * attention as attn2). Any sizes its config.json gives. */
 #ifndef MODELS_UNET_H
 #define MODELS_UNET_H
 

@@ -18,8 +18,8 @@ static int finish(const vae_graph *t, m2m_error *err)
     return graph_error(t->g, err);
 }
 
-int vae_graph_build(vae_graph *t, const vae_config *v, paramset *params, vae_part part, int batch, int height, int width,
-                    m2m_error *err)
+int vae_graph_build(vae_graph *t, const vae_config *v, paramset *params, vae_part part, int batch, int height,
+                    int width, m2m_error *err)
 {
     int status = begin(t, params, err);
     if (status) return status;

@@ -18,12 +18,12 @@ typedef struct vae_graph {
 typedef enum vae_part { VAE_ENCODE, VAE_DECODE } vae_part;
 
 /* height, width of `in`. Release with vae_graph_free, also after a failure. */
-int vae_graph_build(vae_graph *t, const vae_config *v, paramset *params, vae_part part, int batch, int height, int width,
-                    m2m_error *err);
+int vae_graph_build(vae_graph *t, const vae_config *v, paramset *params, vae_part part, int batch, int height,
+                    int width, m2m_error *err);
 
 typedef struct vae_loss {
     float kl;            /* weight of KL: sum over a latent, mean over the batch */
-    float gradient;      /* weight of mean |difference of image gradients| at three scales: keeps edges sharp; 0: none */
+    float gradient; /* weight of mean |difference of image gradients| at three scales: keeps edges sharp; 0: none */
 } vae_loss;
 
 /* loss = mean |x - decode(z)| + kl * KL(z, N(0,1)) + gradient * …; out is the reconstruction. */

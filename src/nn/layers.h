@@ -1,5 +1,5 @@
-/* Layers: named parameters and the graph nodes that use them. A layer's path is composed of the names that were entered,
- * and is the checkpoint's path. Images are [B,H,W,C], tokens [B,L,C]. */
+/* Layers: named parameters and the graph nodes that use them. A layer's path is composed of the names that were
+ * entered, and is the checkpoint's path. Images are [B,H,W,C], tokens [B,L,C]. */
 #ifndef NN_LAYERS_H
 #define NN_LAYERS_H
 

@@ -34,10 +34,11 @@ static int parse_header(safetensors *s, uint64_t *data_at, m2m_error *err)
     if (s->map.size < 8) return fail(err, M2M_EFORMAT, "file has %zu bytes, a header needs 8 or more", s->map.size);
     for (int i = 7; i >= 0; i--) length = length << 8 | p[i];
     if (length > MAX_HEADER)
-        return fail(err, M2M_EFORMAT, "header is said to have %llu bytes, at most %llu allowed", (unsigned long long)length,
-            (unsigned long long)MAX_HEADER);
+        return fail(err, M2M_EFORMAT, "header is said to have %llu bytes, at most %llu allowed",
+                    (unsigned long long)length, (unsigned long long)MAX_HEADER);
     if (length > s->map.size - 8)
-        return fail(err, M2M_EFORMAT, "header is said to have %llu bytes, file has %zu", (unsigned long long)length, s->map.size);
+        return fail(err, M2M_EFORMAT, "header is said to have %llu bytes, file has %zu", (unsigned long long)length,
+                    s->map.size);
     if (length < 2 || p[8] != '{') return fail(err, M2M_EFORMAT, "header does not start with '{'");
     *data_at = 8 + length;
     int rc = json_parse(&s->header, (const char *)p + 8, (size_t)length, err);
@@ -58,7 +59,8 @@ static int read_shape(const cJSON *info, shape *s, m2m_error *err)
     const cJSON *list = json_member(info, "shape");
     if (!cJSON_IsArray(list)) return fail(err, M2M_EFORMAT, "\"shape\" is no array");
     int rank = cJSON_GetArraySize(list);
-    if (rank > MAX_RANK) return fail(err, M2M_EUNSUPPORTED, "has %d dimensions, at most %d are supported", rank, MAX_RANK);
+    if (rank > MAX_RANK)
+        return fail(err, M2M_EUNSUPPORTED, "has %d dimensions, at most %d are supported", rank, MAX_RANK);
     return json_ints(info, "shape", 0, INT64_MAX, s->dim, MAX_RANK, &s->rank, err);
 }
 
@@ -81,11 +83,12 @@ static int read_entry(entry *e, const cJSON *info, uint64_t room, m2m_error *err
             (unsigned long long)e->end, (unsigned long long)room);
     char text[160];
     shape_text(e->t.shape, text, sizeof text);
-    if (!shape_count_checked(e->t.shape, &count) || __builtin_mul_overflow(count, (int64_t)dtype_size(e->t.type), &bytes))
+    if (!shape_count_checked(e->t.shape, &count) ||
+        __builtin_mul_overflow(count, (int64_t)dtype_size(e->t.type), &bytes))
         return fail(err, M2M_EFORMAT, "shape %s has more elements than can be counted", text);
     if ((uint64_t)bytes != e->end - e->begin)
-        return fail(err, M2M_EFORMAT, "shape %s of %s needs %lld bytes, data_offsets give %llu", text, dtype_name(e->t.type),
-            (long long)bytes, (unsigned long long)(e->end - e->begin));
+        return fail(err, M2M_EFORMAT, "shape %s of %s needs %lld bytes, data_offsets give %llu", text,
+                    dtype_name(e->t.type), (long long)bytes, (unsigned long long)(e->end - e->begin));
     return 0;
 }
 
@@ -109,7 +112,8 @@ static int check_places(safetensors *s, uint64_t room, m2m_error *err)
     for (int i = 0; i < s->count; i++) {
         const entry *e = &s->entries[i];
         if (e->begin != at)
-            return fail(err, M2M_EFORMAT, "tensor \"%.200s\" begins at %llu, %s at %llu", e->name, (unsigned long long)e->begin,
+            return fail(
+                err, M2M_EFORMAT, "tensor \"%.200s\" begins at %llu, %s at %llu", e->name, (unsigned long long)e->begin,
                 e->begin < at ? "but the one before ends" : "leaving a hole that begins", (unsigned long long)at);
         at = e->end;
     }
@@ -130,7 +134,8 @@ static int place_data(safetensors *s, uint64_t data_at, m2m_error *err)
         e->t.mapped = true;
         if (size == 0 || (uintptr_t)data % dtype_size(e->t.type) == 0) continue;
         e->copy = malloc(size);
-        if (!e->copy) return fail(err, M2M_ENOMEM, "no memory for %zu unaligned bytes of tensor \"%.200s\"", size, e->name);
+        if (!e->copy)
+            return fail(err, M2M_ENOMEM, "no memory for %zu unaligned bytes of tensor \"%.200s\"", size, e->name);
         memcpy(e->copy, data, size);
         e->t.data = e->copy;
         e->t.mapped = false;

@@ -1,8 +1,8 @@
 /* Reading and writing *.safetensors (formats.md 4): a JSON header, then the tensors' bytes.
  *
- * Files may be hostile: the header is checked in full (limits, types, products, ranges without hole or overlap that end with
- * the file) before a tensor is handed out. Tensors are borrowed from the mapped file; one that lies unaligned is copied.
- * An open file is immutable: any thread may read it. */
+ * Files may be hostile: the header is checked in full (limits, types, products, ranges without hole or overlap that
+ * end with the file) before a tensor is handed out. Tensors are borrowed from the mapped file; one that lies unaligned
+ * is copied. An open file is immutable: any thread may read it. */
 #ifndef TENSOR_SAFETENSORS_H
 #define TENSOR_SAFETENSORS_H
 
@@ -37,9 +37,9 @@ typedef struct safetensors_item {
     dtype stored;              /* another than t.type: converted on the way, through float */
 } safetensors_item;
 
-/* Writes the file atomically (file_out). Items may come in any order; same items, same bytes: they are laid out by element
- * size, large first, then by name, so that every tensor is aligned. Errors: M2M_EINVAL for an item's name that is
- * empty, double, not UTF-8 or "__metadata__"; M2M_EIO; M2M_ENOMEM. */
+/* Writes the file atomically (file_out). Items may come in any order; same items, same bytes: they are laid out by
+ * element size, large first, then by name, so that every tensor is aligned. Errors: M2M_EINVAL for an item's name that
+ * is empty, double, not UTF-8 or "__metadata__"; M2M_EIO; M2M_ENOMEM. */
 int safetensors_save(const char *path, const safetensors_item *items, int n, const m2m_text *meta, int n_meta,
                      m2m_error *err);
 

@@ -95,7 +95,8 @@ static int write_file(const char *path, const str *header, const safetensors_ite
     return rc;
 }
 
-int safetensors_save(const char *path, const safetensors_item *items, int n, const m2m_text *meta, int n_meta, m2m_error *err)
+int safetensors_save(const char *path, const safetensors_item *items, int n, const m2m_text *meta, int n_meta,
+                     m2m_error *err)
 {
     str header = {0};
     const safetensors_item **order = malloc(((size_t)n + 1) * sizeof *order);
@@ -108,7 +109,8 @@ int safetensors_save(const char *path, const safetensors_item *items, int n, con
     }
     if (n) qsort(order, (size_t)n, sizeof *order, by_layout);
     add_header(&header, order, n, meta, n_meta);
-    rc = header.failed ? fail(err, M2M_ENOMEM, "%s: no memory for its header", path) : write_file(path, &header, order, n, err);
+    rc = header.failed ? fail(err, M2M_ENOMEM, "%s: no memory for its header", path)
+                       : write_file(path, &header, order, n, err);
 done:
     str_free(&header);
     free(order);

@@ -39,10 +39,11 @@ static int refuse_directory(const char *dir, m2m_error *err)
         bool found = path && file_exists(path);
         free(path);
         if (found)
-            return fail(err, M2M_EUNSUPPORTED, "%s: has %s, a pickle, which can run code when read; wanted safetensors", dir,
-                pickled[i]);
+            return fail(err, M2M_EUNSUPPORTED, "%s: has %s, a pickle, which can run code when read; wanted safetensors",
+                        dir, pickled[i]);
     }
-    return fail(err, M2M_EIO, "%s: has no %s, %s or their .fp16 or .index.json forms", dir, CANDIDATES[0], CANDIDATES[4]);
+    return fail(err, M2M_EIO, "%s: has no %s, %s or their .fp16 or .index.json forms", dir, CANDIDATES[0],
+                CANDIDATES[4]);
 }
 
 static int choose(char **chosen, const char *path, m2m_error *err)
@@ -105,8 +106,9 @@ static int shard_names(const cJSON *map, const char ***out, int *n, m2m_error *e
     for (const cJSON *m = map->child; !rc && m; m = m->next) {
         if (!cJSON_IsString(m) || !plain_name(m->valuestring)) {
             char found[96];
-            rc = fail(err, M2M_EFORMAT, "weight_map: \"%.100s\" lies in %s, wanted a *.safetensors in the same directory",
-                m->string, json_found(m, found, sizeof found));
+            rc = fail(err, M2M_EFORMAT,
+                      "weight_map: \"%.100s\" lies in %s, wanted a *.safetensors in the same directory", m->string,
+                      json_found(m, found, sizeof found));
         } else {
             names[i++] = m->valuestring;
         }
@@ -135,7 +137,8 @@ static int check_map(const weights *w, const cJSON *map, m2m_error *err)
         if (!found) return fail(err, M2M_EFORMAT, "tensor \"%.150s\" is not in %s", m->string, m->valuestring);
         const char *file = path_base(safetensors_path(w->files[found->file]));
         if (strcmp(file, m->valuestring) != 0)
-            return fail(err, M2M_EFORMAT, "tensor \"%.150s\" is in %s, weight_map says %s", m->string, file, m->valuestring);
+            return fail(err, M2M_EFORMAT, "tensor \"%.150s\" is in %s, weight_map says %s", m->string, file,
+                        m->valuestring);
     }
     int mapped = cJSON_GetArraySize(map);
     if (mapped != w->count)

@@ -16,7 +16,8 @@ typedef struct checkpoint_state {
 int checkpoint_save(const char *path, const paramset *params, const optimizer *o, const checkpoint_state *s,
                     m2m_error *err);
 /* Fills parameters (which own their data) and optimizer. Errors: M2M_ESHAPE for a tensor that is missing or misshapen,
- * M2M_EFORMAT for absent counters, M2M_EINVAL when the fingerprint differs; the state is then half filled and unusable. */
+ * M2M_EFORMAT for absent counters, M2M_EINVAL when the fingerprint differs; the state is then half filled and
+ * unusable. */
 int checkpoint_load(const char *path, paramset *params, optimizer *o, uint64_t fingerprint, checkpoint_state *s,
                     m2m_error *err);
 

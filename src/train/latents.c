@@ -45,7 +45,8 @@ static void mirror(float *planes, int rows, int width)
 {
     for (int y = 0; y < rows; y++)
         for (int x = 0; x < width / 2; x++) {
-            float *a = planes + (size_t)y * (size_t)width + x, *b = planes + (size_t)(y + 1) * (size_t)width - 1 - x, t = *a;
+            float *a = planes + (size_t)y * (size_t)width + x, *b = planes + (size_t)(y + 1) * (size_t)width - 1 - x,
+                  t = *a;
             *a = *b;
             *b = t;
         }
@@ -115,15 +116,16 @@ static int save(const maker *m, const char *path, uint64_t key, m2m_error *err)
     char text[32];
     snprintf(text, sizeof text, "%" PRIu64, key);
     safetensors_item items[] = {
-        {.name = "latents", .t = {.type = DT_F16, .shape = SHAPE(m->flips ? 2 : 1, m->total, m->floats), .data = m->data},
+        {.name = "latents",
+         .t = {.type = DT_F16, .shape = SHAPE(m->flips ? 2 : 1, m->total, m->floats), .data = m->data},
          .stored = DT_F16},
         {.name = "good", .t = {.type = DT_U8, .shape = SHAPE(m->total), .data = m->good}, .stored = DT_U8},
     };
     return safetensors_save(path, items, 2, &(m2m_text){"key", text}, 1, err);
 }
 
-static int make(const char *path, const dataset *d, const dataset_view *v, const vae_model *vae, bool flips, uint64_t key,
-                backend *be, const m2m_calls *calls, m2m_error *err)
+static int make(const char *path, const dataset *d, const dataset_view *v, const vae_model *vae, bool flips,
+                uint64_t key, backend *be, const m2m_calls *calls, m2m_error *err)
 {
     int f = vae_factor(&vae->config), status = 0;
     maker m = {.d = d, .v = v, .calls = calls, .flips = flips, .total = dataset_total(d)};
@@ -174,8 +176,8 @@ static int open_made(latents *l, const char *path, uint64_t key, int64_t images,
     return 0;
 }
 
-int latents_open(latents *l, const char *path, const dataset *d, const dataset_view *v, const vae_model *vae, bool flips,
-                 backend *be, const m2m_calls *calls, m2m_error *err)
+int latents_open(latents *l, const char *path, const dataset *d, const dataset_view *v, const vae_model *vae,
+                 bool flips, backend *be, const m2m_calls *calls, m2m_error *err)
 {
     uint64_t key = key_of(d, v, vae, flips);
     *l = (latents){0};

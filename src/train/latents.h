@@ -18,8 +18,8 @@ typedef struct latents {
 } latents;
 
 /* Opens `path` if it was made from the same VAE, data and view, else makes it. */
-int latents_open(latents *l, const char *path, const dataset *d, const dataset_view *v, const vae_model *vae, bool flips,
-                 backend *be, const m2m_calls *calls, m2m_error *err);
+int latents_open(latents *l, const char *path, const dataset *d, const dataset_view *v, const vae_model *vae,
+                 bool flips, backend *be, const m2m_calls *calls, m2m_error *err);
 void latents_close(latents *l);
 /* Latent of an image (number over all sets) as float32. */
 void latents_get(const latents *l, int64_t image, bool flipped, float *out);

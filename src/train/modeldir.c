@@ -14,7 +14,8 @@ int params_prepare(paramset *params, uint64_t seed, m2m_error *err)
     return status;
 }
 
-exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset *params, node *const *grads, m2m_error *err)
+exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset *params, node *const *grads,
+                m2m_error *err)
 {
     int count = 0;
     node **outputs = malloc((size_t)(n + paramset_count(params)) * sizeof *outputs);
@@ -54,7 +55,8 @@ static int make_inside(const char *dir, const char *name, char **path, m2m_error
     return *path ? dir_make(*path, err) : fail(err, M2M_ENOMEM, "no memory for paths");
 }
 
-int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored, m2m_error *err)
+int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored,
+                      m2m_error *err)
 {
     cJSON *config = NULL;
     char *inside = NULL, *source = path_join(from, "config.json"), *target = NULL;
@@ -74,7 +76,8 @@ int modeldir_save_vae(const char *dir, const char *from, const paramset *params,
     return status;
 }
 
-static int copy_folder(const char *from, const char *dir, const char *name, const char *const *files, int n, m2m_error *err)
+static int copy_folder(const char *from, const char *dir, const char *name, const char *const *files, int n,
+                       m2m_error *err)
 {
     char *to = NULL;
     int status = make_inside(dir, name, &to, err);

@@ -9,11 +9,14 @@
 int params_prepare(paramset *params, uint64_t seed, m2m_error *err);
 
 /* A plan of `more` and all gradients. */
-exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset *params, node *const *grads, m2m_error *err);
+exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset *params, node *const *grads,
+                m2m_error *err);
 
 /* dir/vae: config.json of `from` with this scaling_factor, and weights. */
-int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored, m2m_error *err);
-/* dir: the M2M pipeline of `from` with these U-Net weights; VAE, scheduler and index are copied. vae_dir: the VAE's folder. */
+int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored,
+                      m2m_error *err);
+/* dir: the M2M pipeline of `from` with these U-Net weights; VAE, scheduler and index are copied. vae_dir: the VAE's
+ * folder. */
 int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet, dtype stored,
                       m2m_error *err);
 

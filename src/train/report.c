@@ -50,7 +50,8 @@ int report_open(report **out, const m2m_train_options *o, int64_t keep, m2m_erro
     report *r = calloc(1, sizeof *r);
     char *log = path_join(o->output, "log.jsonl"), *samples = path_join(o->output, "samples");
     int status = 0;
-    if (!r || !log || !samples || !(r->dir = strdup(o->output))) status = fail(err, M2M_ENOMEM, "no memory for a report");
+    if (!r || !log || !samples || !(r->dir = strdup(o->output)))
+        status = fail(err, M2M_ENOMEM, "no memory for a report");
     if (!status) status = dir_make(samples, err);
     if (!status) status = write_config(o, r->dir, err);
     if (!status) status = journal_open(&r->journal, log, keep, err);
@@ -91,10 +92,12 @@ int report_picture(report *r, int64_t step, const m2m_image *picture, m2m_error 
     size_t size = 0;
     snprintf(name, sizeof name, "samples/step-%07lld.png", (long long)step);
     char *path = path_join(r->dir, name);
-    int status = path ? image_encode_png(picture, NULL, 0, 6, &png, &size, err) : fail(err, M2M_ENOMEM, "no memory for a path");
+    int status =
+        path ? image_encode_png(picture, NULL, 0, 6, &png, &size, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     if (!status) status = file_write_all(path, png, size, err);
     if (!status)
-        status = tfevents_image(r->events, clock_seconds(), step, "samples", png, size, picture->width, picture->height, err);
+        status = tfevents_image(r->events, clock_seconds(), step, "samples", png, size, picture->width, picture->height,
+                                err);
     free(png);
     free(path);
     return status;

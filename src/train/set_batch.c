@@ -46,7 +46,8 @@ static int load_clean(set_batch *b, loader *l, const latents *z, int64_t batch, 
     for (int i = 0; i < b->shape.sets * b->shape.images; i++) {
         int64_t image = encoded_image(l, z, b->items[i]);
         if (image < 0)
-            return fail(err, M2M_EFORMAT, "set %s: none of its images can be read", dataset_key(l->data, b->items[i].set));
+            return fail(err, M2M_EFORMAT, "set %s: none of its images can be read",
+                        dataset_key(l->data, b->items[i].set));
         latents_get(z, image, flips[i / b->shape.images], b->clean + i * b->floats);
     }
     return 0;

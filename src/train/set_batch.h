@@ -22,12 +22,12 @@ typedef struct set_batch {
     float *times;            /* [S*N + S*M*N] */
 } set_batch;
 
-int set_batch_new(set_batch *b, const unet_config *u, const schedule *s, const train_shape *shape, const draw_plan *plan,
-                  bool flip, m2m_error *err);
+int set_batch_new(set_batch *b, const unet_config *u, const schedule *s, const train_shape *shape,
+                  const draw_plan *plan, bool flip, m2m_error *err);
 void set_batch_free(set_batch *b);
 
-/* Batch number `batch` of the loader: everything drawn by (plan, batch). An image that could not be encoded is replaced by
- * another of its set. */
+/* Batch number `batch` of the loader: everything drawn by (plan, batch). An image that could not be encoded is
+ * replaced by another of its set. */
 int set_batch_load(set_batch *b, loader *l, const latents *z, int64_t batch, m2m_error *err);
 /* Context, noisy latents, timesteps, target and lengths into a plan of t. */
 int set_batch_write(const set_batch *b, const train_graph *t, exec *x, m2m_error *err);

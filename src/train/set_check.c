@@ -35,8 +35,14 @@ static int build(set_check *c, m2m_error *err)
     int sets = dataset_sets(s->data) < SETS ? dataset_sets(s->data) : SETS;
     int wanted = s->sets < dataset_sets(s->data) ? s->sets : dataset_sets(s->data);
     train_shape ts = {.sets = sets, .images = s->images, .draws = 1, .height = s->side, .width = s->side};
-    draw_plan plan = {.seed = s->seed, .purpose = DRAW_VALIDATE, .sets = sets, .draws = 1, .images = s->images, .t_first = 0,
-                      .t_last = s->schedule->train_steps - 1, .per_image = true};
+    draw_plan plan = {.seed = s->seed,
+                      .purpose = DRAW_VALIDATE,
+                      .sets = sets,
+                      .draws = 1,
+                      .images = s->images,
+                      .t_first = 0,
+                      .t_last = s->schedule->train_steps - 1,
+                      .per_image = true};
     c->batches = wanted / sets > 0 ? wanted / sets : 1;
     int status = train_graph_build(&c->graph, &s->unet->config, s->unet->params, &ts, false, false, err);
     if (!status) status = set_batch_new(&c->batch, &s->unet->config, s->schedule, &ts, &plan, false, err);
@@ -144,8 +150,8 @@ int set_check_run(set_check *c, journal_field fields[TASK_FIELDS], int *n, m2m_e
 
 /* ---- pictures ---- */
 
-static int paste_decoded(pixels *decoder, const float *latent, float *planes, m2m_image *picture, int x, int y, int side,
-                         m2m_error *err)
+static int paste_decoded(pixels *decoder, const float *latent, float *planes, m2m_image *picture, int x, int y,
+                         int side, m2m_error *err)
 {
     m2m_image one = {0};
     int status = pixels_decode(decoder, latent, planes, err);

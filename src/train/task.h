@@ -1,4 +1,5 @@
-/* What is trained, behind one interface: the loop knows steps, gradients and files, a task knows its graph and its data. */
+/* What is trained, behind one interface: the loop knows steps, gradients and files, a task knows its graph and its
+ * data. */
 #ifndef TRAIN_TASK_H
 #define TRAIN_TASK_H
 
@@ -35,7 +36,8 @@ struct task {
     int64_t sets;            /* of a batch, for the rate */
 };
 
-/* Nothing big is allocated before `plan`'s caller agreed: exec_alloc is the loop's to call. NULL with *err on failure. */
+/* Nothing big is allocated before `plan`'s caller agreed: exec_alloc is the loop's to call. NULL with *err on
+ * failure. */
 task *set_task_new(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
 task *vae_task_new(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
 

@@ -67,7 +67,8 @@ static void large_writes_keep_their_order(void **state)
     for (size_t i = 0; i < N; i++) block[i] = (uint8_t)(i * 7 + i / 256);
     const char *path = in_dir("big");
     assert_int_equal(file_out_open(&f, path, NULL), 0);
-    for (size_t i = 0; i < 8; i++) assert_int_equal(file_out_write(f, block + i, sizes[i] - (sizes[i] == N ? i : 0), NULL), 0);
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(file_out_write(f, block + i, sizes[i] - (sizes[i] == N ? i : 0), NULL), 0);
     assert_false(file_exists(path));
     assert_int_equal(file_out_commit(&f, NULL), 0);
     assert_null(f);
@@ -231,7 +232,8 @@ static void directories(void **state)
 static void names(void **state)
 {
     (void)state;
-    static const char *const joins[][3] = {{"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"", "b", "b"}, {"a", "/b", "/b"}, {"/", "b", "/b"}};
+    static const char *const joins[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"", "b", "b"}, {"a", "/b", "/b"}, {"/", "b", "/b"}};
     for (int i = 0; i < 5; i++) {
         char *p = path_join(joins[i][0], joins[i][1]);
         assert_string_equal(p, joins[i][2]);

@@ -1,4 +1,5 @@
-/* JSON from outside: what is not exactly JSON is refused with line and reason, limits hold, getters say what they found. */
+/* JSON from outside: what is not exactly JSON is refused with line and reason, limits hold, getters say what they
+ * found. */
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -12,8 +13,20 @@
 static void good_texts_pass(void **state)
 {
     (void)state;
-    static const char *const good[] = {"{}", "[]", "0", "-0", "1.5e-3", "1E+2", "\"\"", "true", " null ", "[1,2,[3,{}],{\"a\":[]}]",
-        "{\"a\":1,\"b\":{\"a\":2}}", "\"\\u00e9\\ud83d\\ude00\\n\\/\"", "\"\xC3\xA9\xF0\x9F\x98\x80\x7F\"", "\t[\r\n1 , 2 ]\n"};
+    static const char *const good[] = {"{}",
+                                       "[]",
+                                       "0",
+                                       "-0",
+                                       "1.5e-3",
+                                       "1E+2",
+                                       "\"\"",
+                                       "true",
+                                       " null ",
+                                       "[1,2,[3,{}],{\"a\":[]}]",
+                                       "{\"a\":1,\"b\":{\"a\":2}}",
+                                       "\"\\u00e9\\ud83d\\ude00\\n\\/\"",
+                                       "\"\xC3\xA9\xF0\x9F\x98\x80\x7F\"",
+                                       "\t[\r\n1 , 2 ]\n"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         m2m_error err = {0};
         cJSON *root = NULL;
@@ -28,16 +41,47 @@ static void bad_texts_are_refused(void **state)
     static const struct {
         const char *text, *reason;
     } bad[] = {
-        {"", "a value was wanted"}, {" ", "a value was wanted"}, {"{", "a key in quotes"}, {"[", "a value was wanted"},
-        {"[1", "',' or ']'"}, {"{\"a\":1", "',' or '}'"}, {"[1}", "',' or ']'"}, {"{\"a\":1]", "',' or '}'"},
-        {"[1,]", "a value was wanted"}, {"{\"a\":1,}", "a key in quotes"}, {"{a:1}", "a key in quotes"}, {"{\"a\" 1}", "':'"},
-        {"{1:1}", "a key in quotes"}, {"01", "not a number"}, {"-", "not a number"}, {"1.", "not a number"}, {".5", "a value"},
-        {"+1", "a value was wanted"}, {"1e", "not a number"}, {"1e+", "not a number"}, {"0x10", "something follows"},
-        {"NaN", "a value was wanted"}, {"-Infinity", "not a number"}, {"tru", "a value was wanted"}, {"nulll", "something follows"},
-        {"\"a", "does not end"}, {"\"a\nb\"", "control character"}, {"\"\\x\"", "escape"}, {"\"\\u12\"", "four hexadecimal"},
-        {"\"\\u0000\"", "\\u0000"}, {"\"\\ud800\"", "surrogate"}, {"\"\\ude00\"", "surrogate"}, {"\"\\ud800\\u0041\"", "surrogate"},
-        {"\"\xC3\"", "not UTF-8"}, {"\"\xED\xA0\x80\"", "not UTF-8"}, {"\"\xF5\x80\x80\x80\"", "not UTF-8"}, {"\"\\", "escape"},
-        {"// c\n1", "a value was wanted"}, {"1 2", "something follows"}, {"[1]]", "something follows"}, {"\xEF\xBB\xBF{}", "a value"},
+        {"", "a value was wanted"},
+        {" ", "a value was wanted"},
+        {"{", "a key in quotes"},
+        {"[", "a value was wanted"},
+        {"[1", "',' or ']'"},
+        {"{\"a\":1", "',' or '}'"},
+        {"[1}", "',' or ']'"},
+        {"{\"a\":1]", "',' or '}'"},
+        {"[1,]", "a value was wanted"},
+        {"{\"a\":1,}", "a key in quotes"},
+        {"{a:1}", "a key in quotes"},
+        {"{\"a\" 1}", "':'"},
+        {"{1:1}", "a key in quotes"},
+        {"01", "not a number"},
+        {"-", "not a number"},
+        {"1.", "not a number"},
+        {".5", "a value"},
+        {"+1", "a value was wanted"},
+        {"1e", "not a number"},
+        {"1e+", "not a number"},
+        {"0x10", "something follows"},
+        {"NaN", "a value was wanted"},
+        {"-Infinity", "not a number"},
+        {"tru", "a value was wanted"},
+        {"nulll", "something follows"},
+        {"\"a", "does not end"},
+        {"\"a\nb\"", "control character"},
+        {"\"\\x\"", "escape"},
+        {"\"\\u12\"", "four hexadecimal"},
+        {"\"\\u0000\"", "\\u0000"},
+        {"\"\\ud800\"", "surrogate"},
+        {"\"\\ude00\"", "surrogate"},
+        {"\"\\ud800\\u0041\"", "surrogate"},
+        {"\"\xC3\"", "not UTF-8"},
+        {"\"\xED\xA0\x80\"", "not UTF-8"},
+        {"\"\xF5\x80\x80\x80\"", "not UTF-8"},
+        {"\"\\", "escape"},
+        {"// c\n1", "a value was wanted"},
+        {"1 2", "something follows"},
+        {"[1]]", "something follows"},
+        {"\xEF\xBB\xBF{}", "a value"},
         {"1111111111111111111111111111111111111111111111111111111111111111", "more than 60"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -105,7 +149,8 @@ static void number_of_values_is_limited(void **state)
 static void double_keys_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"{\"a\":1,\"b\":2,\"a\":3}", "[{\"x\":{\"a\":1,\"\\u0061\":1}}]", "{\"\":1,\"\":1}"};
+    static const char *const bad[] = {"{\"a\":1,\"b\":2,\"a\":3}", "[{\"x\":{\"a\":1,\"\\u0061\":1}}]",
+                                      "{\"\":1,\"\":1}"};
     for (int i = 0; i < 3; i++) {
         m2m_error err = {0};
         cJSON *root;
@@ -227,9 +272,14 @@ static void getters_say_what_they_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_texts_pass), cmocka_unit_test(bad_texts_are_refused), cmocka_unit_test(every_beginning_is_refused),
-        cmocka_unit_test(depth_is_limited), cmocka_unit_test(number_of_values_is_limited),
-        cmocka_unit_test(double_keys_are_refused), cmocka_unit_test(files), cmocka_unit_test(getters),
+        cmocka_unit_test(good_texts_pass),
+        cmocka_unit_test(bad_texts_are_refused),
+        cmocka_unit_test(every_beginning_is_refused),
+        cmocka_unit_test(depth_is_limited),
+        cmocka_unit_test(number_of_values_is_limited),
+        cmocka_unit_test(double_keys_are_refused),
+        cmocka_unit_test(files),
+        cmocka_unit_test(getters),
         cmocka_unit_test(getters_say_what_they_found),
     };
     return cmocka_run_group_tests(tests, parse_object, delete_object);

@@ -15,10 +15,19 @@ typedef struct things {
 } things;
 
 static const m2m_option rows[] = {
-    {.name = "count", .type = M2M_OPTION_INT, .offset = offsetof(things, count), .default_number = 3, .min = -2, .max = 10},
+    {.name = "count",
+     .type = M2M_OPTION_INT,
+     .offset = offsetof(things, count),
+     .default_number = 3,
+     .min = -2,
+     .max = 10},
     {.name = "loud_voice", .type = M2M_OPTION_FLAG, .offset = offsetof(things, loud), .max = 1},
     {.name = "rate", .type = M2M_OPTION_REAL, .offset = offsetof(things, rate), .default_number = .5, .max = 1},
-    {.name = "mode", .type = M2M_OPTION_TEXT, .offset = offsetof(things, mode), .default_text = "slow", .choices = "slow|fast"},
+    {.name = "mode",
+     .type = M2M_OPTION_TEXT,
+     .offset = offsetof(things, mode),
+     .default_text = "slow",
+     .choices = "slow|fast"},
     {.name = "data", .type = M2M_OPTION_TEXT, .offset = offsetof(things, data)},
 };
 static const m2m_option_table table = {"things", rows, 5};
@@ -61,14 +70,29 @@ static void bad_values_are_refused_and_change_nothing(void **state)
 {
     (void)state;
     static const char *const bad[][3] = {
-        {"count", "", "-2..10"},      {"count", "1e3", "an integer"}, {"count", "11", "\"11\""},
-        {"count", "-3", "-2..10"},    {"count", "4.0", "integer"},    {"count", "0x4", "integer"},
-        {"count", " 4", "integer"},   {"count", "4 ", "integer"},     {"count", "-", "integer"},
-        {"count", "99999999999999999999", "integer"},                 {"loud_voice", "yes", "true or false"},
-        {"loud_voice", "2", "true"},  {"rate", "nan", "a number"},    {"rate", "inf", "0..1"},
-        {"rate", "1.5", "0..1"},      {"rate", "0x1p-1", "number"},   {"rate", "1e999", "number"},
-        {"rate", "0,5", "number"},    {"rate", "--1", "number"},      {"rate", "", "number"},
-        {"mode", "", "slow, fast"},   {"mode", "slo", "slow, fast"},  {"mode", "slow|fast", "slow, fast"},
+        {"count", "", "-2..10"},
+        {"count", "1e3", "an integer"},
+        {"count", "11", "\"11\""},
+        {"count", "-3", "-2..10"},
+        {"count", "4.0", "integer"},
+        {"count", "0x4", "integer"},
+        {"count", " 4", "integer"},
+        {"count", "4 ", "integer"},
+        {"count", "-", "integer"},
+        {"count", "99999999999999999999", "integer"},
+        {"loud_voice", "yes", "true or false"},
+        {"loud_voice", "2", "true"},
+        {"rate", "nan", "a number"},
+        {"rate", "inf", "0..1"},
+        {"rate", "1.5", "0..1"},
+        {"rate", "0x1p-1", "number"},
+        {"rate", "1e999", "number"},
+        {"rate", "0,5", "number"},
+        {"rate", "--1", "number"},
+        {"rate", "", "number"},
+        {"mode", "", "slow, fast"},
+        {"mode", "slo", "slow, fast"},
+        {"mode", "slow|fast", "slow, fast"},
         {"mode", "Fast", "slow, fast"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -78,7 +102,8 @@ static void bad_values_are_refused_and_change_nothing(void **state)
         before = t;
         m2m_error err = {0};
         int status = opts_set(&table, &t, bad[i][0], bad[i][1], &err);
-        if (status != M2M_EINVAL || !strstr(err.msg, bad[i][2]) || !strstr(err.msg, bad[i][0]) || !strstr(err.msg, bad[i][1]))
+        if (status != M2M_EINVAL || !strstr(err.msg, bad[i][2]) || !strstr(err.msg, bad[i][0]) ||
+            !strstr(err.msg, bad[i][1]))
             fail_msg("%s=%s: status %d, \"%s\"", bad[i][0], bad[i][1], status, err.msg);
         assert_memory_equal(&t, &before, sizeof t);
     }
@@ -123,7 +148,8 @@ static void json_objects_are_read(void **state)
     (void)state;
     things t;
     char msg[1024];
-    assert_int_equal(from_json(&t, "{\"count\": 7, \"loud_voice\": true, \"rate\": 1, \"data\": [\"a\", \"b c\"]}", msg), 0);
+    assert_int_equal(
+        from_json(&t, "{\"count\": 7, \"loud_voice\": true, \"rate\": 1, \"data\": [\"a\", \"b c\"]}", msg), 0);
     assert_int_equal(t.count, 7);
     assert_int_equal(t.loud, 1);
     assert_true(t.rate == 1);
@@ -162,7 +188,8 @@ static void a_record_reads_back_the_same(void **state)
     a.count = 9, a.loud = 1, a.rate = 0.1, a.data = "x\"\n\xc3\xa9";
     cJSON *object = opts_to_json(&table, &a);
     char *text = cJSON_PrintUnformatted(object);
-    assert_string_equal(text, "{\"count\":9,\"loud_voice\":true,\"rate\":0.1,\"mode\":\"slow\",\"data\":\"x\\\"\\n\xc3\xa9\"}");
+    assert_string_equal(
+        text, "{\"count\":9,\"loud_voice\":true,\"rate\":0.1,\"mode\":\"slow\",\"data\":\"x\\\"\\n\xc3\xa9\"}");
     opts_defaults(&table, &b);
     assert_int_equal(opts_from_json(&table, &b, object, NULL), 0);
     assert_int_equal(b.count, 9);

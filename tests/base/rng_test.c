@@ -1,4 +1,5 @@
-/* Philox against Random123's published vectors; streams that do not depend on how much is asked for; moments; no bias. */
+/* Philox against Random123's published vectors; streams that do not depend on how much is asked for; moments; no
+ * bias. */
 #include "base/rng.h"
 
 #include <math.h>
@@ -12,10 +13,11 @@
 static void published_vectors(void **state)
 {
     (void)state;
-    static const uint32_t v[3][10] = {
-        {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
-        {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
-        {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}};
+    static const uint32_t v[3][10] = {{0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
+                                      {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff,
+                                       0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
+                                      {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0,
+                                       0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}};
     for (int i = 0; i < 3; i++) {
         uint32_t out[4];
         philox(v[i], v[i] + 4, out);
@@ -78,7 +80,8 @@ static void moments(void **state)
     }
     /* Five standard errors: 1, sqrt 2, sqrt 15, sqrt 96 over sqrt N. */
     const double e = 5 / sqrt(N);
-    assert_true(fabs(m[1]) < e && fabs(m[2] - 1) < e * sqrt(2) && fabs(m[3]) < e * sqrt(15) && fabs(m[4] - 3) < e * sqrt(96));
+    assert_true(fabs(m[1]) < e && fabs(m[2] - 1) < e * sqrt(2) && fabs(m[3]) < e * sqrt(15) &&
+                fabs(m[4] - 3) < e * sqrt(96));
     assert_true(fabs(pairs) < e);
     rng_uniform(1, 2, 3, x, N);
     double mean = 0;

@@ -206,12 +206,19 @@ static void every_family_draws(void **state)
 static void wrong_options_are_named(void **state)
 {
     (void)state;
-    static const struct { int64_t sets, images, size; const char *split, *families, *says; } cases[] = {
-        {12, 3, 16, "test", NULL, "test"}, {12, 1, 16, "train", NULL, "images"}, {12, 101, 16, "train", NULL, "images"},
-        {12, 3, 8, "train", NULL, "size"}, {0, 3, 16, "train", NULL, "sets"}, {12, 3, 16, "train", "plane=1", "plane=1"},
-        {12, 3, 16, "train", "plain", "plain"}, {12, 3, 16, "train", "plain=-1", "plain=-1"},
-        {12, 3, 16, "train", "plain=0", "0"}, {12, 3, 16, "train", "plain=1x", "plain=1x"},
-        {12, 50, 16, "train", "plain=1", "50 subjects"}, {12, 3, 16, "val_style", "subject=1", "val_style"}};
+    static const struct { int64_t sets, images, size; const char *split, *families, *says;
+    } cases[] = {{12, 3, 16, "test", NULL, "test"},
+                 {12, 1, 16, "train", NULL, "images"},
+                 {12, 101, 16, "train", NULL, "images"},
+                 {12, 3, 8, "train", NULL, "size"},
+                 {0, 3, 16, "train", NULL, "sets"},
+                 {12, 3, 16, "train", "plane=1", "plane=1"},
+                 {12, 3, 16, "train", "plain", "plain"},
+                 {12, 3, 16, "train", "plain=-1", "plain=-1"},
+                 {12, 3, 16, "train", "plain=0", "0"},
+                 {12, 3, 16, "train", "plain=1x", "plain=1x"},
+                 {12, 50, 16, "train", "plain=1", "50 subjects"},
+                 {12, 3, 16, "val_style", "subject=1", "val_style"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         m2m_compose_options o = tiny_options();
         m2m_error err = {0};
@@ -229,12 +236,14 @@ static void wrong_options_are_named(void **state)
 static void broken_pools_are_named(void **state)
 {
     (void)state;
-    static const struct { const char *index, *says; int code; } cases[] = {
-        {"{\"key\": \"a\"}\n", "line 1", M2M_EFORMAT},
-        {"\n[1]\n", "line 2", M2M_EFORMAT},
-        {"{\"key\": \"a\", \"style\": \"s\", \"name\": \"a\", \"subject\": \"a\", \"file\": \"a.png\", \"tar\": \"no.tar\", "
-         "\"split\": \"train\"}\n", "no.tar", M2M_EIO},
-        {"", "split", M2M_EFORMAT}};
+    static const struct { const char *index, *says; int code;
+    } cases[] = {{"{\"key\": \"a\"}\n", "line 1", M2M_EFORMAT},
+                 {"\n[1]\n", "line 2", M2M_EFORMAT},
+                 {"{\"key\": \"a\", \"style\": \"s\", \"name\": \"a\", \"subject\": \"a\", \"file\": \"a.png\", "
+                  "\"tar\": \"no.tar\", "
+                  "\"split\": \"train\"}\n",
+                  "no.tar", M2M_EIO},
+                 {"", "split", M2M_EFORMAT}};
     char pool[300], index[320];
     snprintf(pool, sizeof pool, "%s/broken", dir.path);
     snprintf(index, sizeof index, "%s/index.jsonl", pool);

@@ -1,5 +1,5 @@
-/* Data sets over shards and folders, their check, and the loader's order: bad images cost themselves only, and batch b is
- * the same whatever was drawn before it. */
+/* Data sets over shards and folders, their check, and the loader's order: bad images cost themselves only, and batch b
+ * is the same whatever was drawn before it. */
 #include "base/json.h"
 #include "data/check.h"
 #include "data/loader.h"
@@ -133,8 +133,11 @@ static void check_counts_and_lists(void **state)
 static void folders_are_sets(void **state)
 {
     (void)state;
-    static const struct { const char *name; int side; } files[] = {{"f/b/2.png", 16}, {"f/b/1.png", 20}, {"f/b/note.txt", 0},
-        {"f/a/x.png", 8}, {"f/c/1.png", 16}, {"f/c/2.png", 16}, {"f/c/3.png", 16}};
+    static const struct {
+        const char *name;
+        int side;
+    } files[] = {{"f/b/2.png", 16}, {"f/b/1.png", 20}, {"f/b/note.txt", 0}, {"f/a/x.png", 8},
+                 {"f/c/1.png", 16}, {"f/c/2.png", 16}, {"f/c/3.png", 16}};
     char path[300];
     dataset *d;
     m2m_image img;

@@ -74,7 +74,8 @@ static void first_dot_ends_the_key(void **state)
     (void)state;
     static const struct { const char *name; size_t key; } cases[] = {{"a.png", 1}, {"a.b.png", 1}, {"d.x/a.00.jpg", 5},
         {"./a.txt", 3}, {"noending", 0}, {".hidden", 0}, {"d/.hidden.png", 0}, {"d/._a.png", 0}, {"a.", 1}, {"", 0}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) assert_int_equal(shard_split(cases[i].name), cases[i].key);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(shard_split(cases[i].name), cases[i].key);
 }
 
 static void foreign_members_are_skipped(void **state)
@@ -106,8 +107,10 @@ static void foreign_members_are_skipped(void **state)
 static void writer_refuses_what_would_read_differently(void **state)
 {
     (void)state;
-    static const struct { const char *key, *suffix; } cases[] = {{"a.b", "png"}, {"", "png"}, {".a", "png"}, {"a", "PNG"},
-        {"a", ""}, {"a", "x/png"}, {"__a__", "png"}, {"a\xff", "png"}, {"a\n", "png"}};
+    static const struct {
+        const char *key, *suffix;
+    } cases[] = {{"a.b", "png"}, {"", "png"},      {".a", "png"},    {"a", "PNG"},  {"a", ""},
+                 {"a", "x/png"}, {"__a__", "png"}, {"a\xff", "png"}, {"a\n", "png"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         shard_writer *w;
         m2m_error err = {0};
@@ -166,11 +169,13 @@ static void long_name(bytes *t) { t->data[156] = 'L'; memcpy(t->data + 124, "177
 static void damage_is_refused(void **state)
 {
     (void)state;
-    static const struct { const char *what; void (*spoil)(bytes *); } cases[] = {
+    static const struct { const char *what; void (*spoil)(bytes *);
+    } cases[] = {
 #define CASE(f) {#f, f}
-        CASE(cut_header), CASE(cut_data), CASE(empty), CASE(text), CASE(zeros), CASE(checksum), CASE(magic), CASE(huge),
-        CASE(past_end), CASE(binary_huge), CASE(binary_negative), CASE(name_bytes), CASE(name_control), CASE(name_overlong),
-        CASE(twice), CASE(twice_by_case), CASE(gzip), CASE(sparse), CASE(pax_huge), CASE(long_name)};
+        CASE(cut_header),      CASE(cut_data),   CASE(empty),        CASE(text),          CASE(zeros),
+        CASE(checksum),        CASE(magic),      CASE(huge),         CASE(past_end),      CASE(binary_huge),
+        CASE(binary_negative), CASE(name_bytes), CASE(name_control), CASE(name_overlong), CASE(twice),
+        CASE(twice_by_case),   CASE(gzip),       CASE(sparse),       CASE(pax_huge),      CASE(long_name)};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static uint8_t content[1000];
         bytes t = {0};

@@ -43,10 +43,13 @@ static void add_drawing(shard_writer *w, char *index, size_t room, int style, in
     bool held = subject % 5 == 4;
     size_t used = strlen(index);
     snprintf(index + used, room - used,
-        "{\"key\": \"%s\", \"style\": \"%s\", \"name\": \"thing-%02d\", \"subject\": \"thing-%02d\", \"category\": \"%s\", "
-        "\"caption\": \"a thing\", \"tar\": \"%s.tar\", \"file\": \"%s.png\", \"split\": \"%s\"}\n",
-        key, styles[style], subject, subject, groups[subject % 3], styles[style], key,
-        style == TINY_STYLES - 1 ? "val_style" : held ? "val_subject" : "train");
+             "{\"key\": \"%s\", \"style\": \"%s\", \"name\": \"thing-%02d\", \"subject\": \"thing-%02d\", "
+             "\"category\": \"%s\", "
+             "\"caption\": \"a thing\", \"tar\": \"%s.tar\", \"file\": \"%s.png\", \"split\": \"%s\"}\n",
+             key, styles[style], subject, subject, groups[subject % 3], styles[style], key,
+             style == TINY_STYLES - 1 ? "val_style"
+             : held                   ? "val_subject"
+                                      : "train");
 }
 
 void tiny_pool(const char *dir)
@@ -69,7 +72,8 @@ void tiny_pool(const char *dir)
 
 m2m_compose_options tiny_options(void)
 {
-    return (m2m_compose_options){.sets = 12, .images = 3, .size = 16, .seed = 1, .split = "train", .shard = 5, .threads = 1};
+    return (m2m_compose_options){
+        .sets = 12, .images = 3, .size = 16, .seed = 1, .split = "train", .shard = 5, .threads = 1};
 }
 
 uint8_t *tiny_png(int side, int seed, size_t *size)

@@ -46,7 +46,11 @@ static float *draw_values(uint64_t *seed, int64_t n, draw how)
     assert_non_null(v);
     for (int64_t i = 0; i < n; i++) {
         const double x = draw_normal(seed);
-        v[i] = (float)(how == BIG ? 30 * x : how == TINY ? 1e-4 * x : how == SHIFTED ? 50 + x : how == CONSTANT ? 1 : x);
+        v[i] = (float)(how == BIG        ? 30 * x
+                       : how == TINY     ? 1e-4 * x
+                       : how == SHIFTED  ? 50 + x
+                       : how == CONSTANT ? 1
+                                         : x);
     }
     return v;
 }

@@ -198,7 +198,8 @@ static void test_training_vectors(void **state)
         v[1][k] = malloc(N * sizeof(float));
         memcpy(v[1][k], v[0][k], N * sizeof(float));
     }
-    const adamw o = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .grad_scale = 0.5, .step = 3};
+    const adamw o = {
+        .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01, .grad_scale = 0.5, .step = 3};
     plain->adamw(plain, &o, N, v[0][0], v[0][1], v[0][2], v[0][3]);
     be->adamw(be, &o, N, v[1][0], v[1][1], v[1][2], v[1][3]);
     plain->lerp(plain, N, v[0][1], v[0][0], 0.99f);
@@ -218,9 +219,15 @@ int main(int argc, char **argv)
 {
     if (argc > 1) return speed_run(argc - 1, argv + 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_op_has_a_case), cmocka_unit_test(test_reference_f32), cmocka_unit_test(test_generic),
-        cmocka_unit_test(test_avx2), cmocka_unit_test(test_avx2_threads), cmocka_unit_test(test_avx512),
-        cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_same_bits), cmocka_unit_test(test_training_vectors),
+        cmocka_unit_test(test_every_op_has_a_case),
+        cmocka_unit_test(test_reference_f32),
+        cmocka_unit_test(test_generic),
+        cmocka_unit_test(test_avx2),
+        cmocka_unit_test(test_avx2_threads),
+        cmocka_unit_test(test_avx512),
+        cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_training_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

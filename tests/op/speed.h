@@ -15,34 +15,71 @@
 #define LINEAR_ALL(m, i, o) LINEAR(m, i, o), {OP_linear_dx, {S(m, o), S(o, i)}, .weight = DT_F32}, \
     {OP_linear_dw, {S(m, o), S(m, i)}, {.shape = S(o, i)}}
 #define ATTEND(b, lq, lk, c, h) {OP_attention, {S(b, lq, c), S(b, lk, c), S(b, lk, c)}, {.heads = h, .alpha = 0.125f}}
-#define ATTEND_DX(b, lq, lk, c, h) {OP_attention_grad, {S(b, lq, c), S(b, lk, c), S(b, lk, c), S(0), S(0), S(b, lq, c)}, \
-    {.heads = h, .alpha = 0.125f}}
+#define ATTEND_DX(b, lq, lk, c, h)                                                           \
+    {                                                                                        \
+        OP_attention_grad, {S(b, lq, c), S(b, lk, c), S(b, lk, c), S(0), S(0), S(b, lq, c)}, \
+        {                                                                                    \
+            .heads = h, .alpha = 0.125f                                                      \
+        }                                                                                    \
+    }
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 static const op_case speed_cases[] = {
     /* the small model in training */
-    CONV3_ALL(20, 16, 16, 64, 64), CONV3_ALL(20, 16, 16, 128, 64), CONV3_ALL(20, 8, 8, 128, 128),
-    CONV3_ALL(20, 4, 4, 256, 256), CONV3_ALL(20, 4, 4, 512, 256),
-    LINEAR_ALL(5120, 64, 64), LINEAR_ALL(1280, 128, 1024), LINEAR_ALL(320, 256, 256),
-    ATTEND(20, 256, 256, 64, 4), ATTEND_DX(20, 256, 256, 64, 4), ATTEND(20, 64, 256, 128, 4), ATTEND_DX(20, 64, 256, 128, 4),
+    CONV3_ALL(20, 16, 16, 64, 64),
+    CONV3_ALL(20, 16, 16, 128, 64),
+    CONV3_ALL(20, 8, 8, 128, 128),
+    CONV3_ALL(20, 4, 4, 256, 256),
+    CONV3_ALL(20, 4, 4, 512, 256),
+    LINEAR_ALL(5120, 64, 64),
+    LINEAR_ALL(1280, 128, 1024),
+    LINEAR_ALL(320, 256, 256),
+    ATTEND(20, 256, 256, 64, 4),
+    ATTEND_DX(20, 256, 256, 64, 4),
+    ATTEND(20, 64, 256, 128, 4),
+    ATTEND_DX(20, 64, 256, 128, 4),
     /* SD 2.1's U-Net, 64x64, batch 2 */
-    CONV3(2, 64, 64, 320, 320), CONV3(2, 32, 32, 640, 640), CONV3(2, 16, 16, 1280, 1280), CONV3(2, 8, 8, 1280, 1280),
-    CONV3(2, 32, 32, 1920, 640), CONV3(2, 16, 16, 2560, 1280), CONV3(2, 64, 64, 960, 320), CONV3(2, 64, 64, 320, 4),
-    LINEAR(8192, 320, 320), LINEAR(8192, 320, 2560), LINEAR(8192, 1280, 320), LINEAR(2048, 640, 5120), LINEAR(2048, 640, 640),
-    LINEAR(512, 1280, 1280), LINEAR(512, 1280, 10240), LINEAR(154, 1024, 1280), LINEAR(2, 1280, 1280),
-    ATTEND(2, 4096, 4096, 320, 5), ATTEND(2, 1024, 1024, 640, 10), ATTEND(2, 4096, 77, 320, 5),
+    CONV3(2, 64, 64, 320, 320),
+    CONV3(2, 32, 32, 640, 640),
+    CONV3(2, 16, 16, 1280, 1280),
+    CONV3(2, 8, 8, 1280, 1280),
+    CONV3(2, 32, 32, 1920, 640),
+    CONV3(2, 16, 16, 2560, 1280),
+    CONV3(2, 64, 64, 960, 320),
+    CONV3(2, 64, 64, 320, 4),
+    LINEAR(8192, 320, 320),
+    LINEAR(8192, 320, 2560),
+    LINEAR(8192, 1280, 320),
+    LINEAR(2048, 640, 5120),
+    LINEAR(2048, 640, 640),
+    LINEAR(512, 1280, 1280),
+    LINEAR(512, 1280, 10240),
+    LINEAR(154, 1024, 1280),
+    LINEAR(2, 1280, 1280),
+    ATTEND(2, 4096, 4096, 320, 5),
+    ATTEND(2, 1024, 1024, 640, 10),
+    ATTEND(2, 4096, 77, 320, 5),
     {OP_group_norm, {S(2, 64, 64, 320), S(320), S(320)}, {.groups = 32, .eps = 1e-5f, .silu = true}},
     {OP_layer_norm, {S(8192, 320), S(320), S(320)}, {.eps = 1e-5f}},
-    {OP_geglu, {S(8192, 2560)}}, {OP_add, {S(8192, 320), S(8192, 320)}}, {OP_silu, {S(8192, 320)}},
+    {OP_geglu, {S(8192, 2560)}},
+    {OP_add, {S(8192, 320), S(8192, 320)}},
+    {OP_silu, {S(8192, 320)}},
     /* the VAE's decoder */
-    CONV3(1, 64, 64, 512, 512), CONV3(1, 256, 256, 256, 256), CONV3(1, 512, 512, 128, 128), ATTEND(1, 4096, 4096, 512, 1),
+    CONV3(1, 64, 64, 512, 512),
+    CONV3(1, 256, 256, 256, 256),
+    CONV3(1, 512, 512, 128, 128),
+    ATTEND(1, 4096, 4096, 512, 1),
     /* norms and elementwise ops in training */
     {OP_group_norm, {S(20, 16, 16, 64), S(64), S(64)}, {.groups = 32, .eps = 1e-5f, .silu = true}},
-    {OP_group_norm_grad, {S(20, 16, 16, 64), S(64), S(64), S(0), S(20, 16, 16, 64)}, {.groups = 32, .eps = 1e-5f, .silu = true}},
+    {OP_group_norm_grad,
+     {S(20, 16, 16, 64), S(64), S(64), S(0), S(20, 16, 16, 64)},
+     {.groups = 32, .eps = 1e-5f, .silu = true}},
     {OP_layer_norm, {S(5120, 64), S(64), S(64)}, {.eps = 1e-5f}},
     {OP_layer_norm_grad, {S(5120, 64), S(64), S(0), S(5120, 64)}, {.eps = 1e-5f}},
-    {OP_geglu, {S(5120, 512)}}, {OP_geglu_grad, {S(5120, 512), S(5120, 256)}}, {OP_sum_to, {S(5120, 512)}, {.shape = S(512)}},
+    {OP_geglu, {S(5120, 512)}},
+    {OP_geglu_grad, {S(5120, 512), S(5120, 256)}},
+    {OP_sum_to, {S(5120, 512)}, {.shape = S(512)}},
 };
 #pragma GCC diagnostic pop
 
@@ -99,7 +136,8 @@ static int speed_run(int argc, char **argv)
     backend_cpu_exact(be, argc > 4);
     printf("%s: %s%s\n", be->name, be->detail, argc > 4 ? ", exact" : "");
     for (size_t i = 0; i < sizeof speed_cases / sizeof *speed_cases; i++)
-        if (argc <= 3 || !strcmp(argv[3], "-") || !strcmp(op_name(speed_cases[i].op), argv[3])) speed_case(&speed_cases[i], be);
+        if (argc <= 3 || !strcmp(argv[3], "-") || !strcmp(op_name(speed_cases[i].op), argv[3]))
+            speed_case(&speed_cases[i], be);
     be->close(be);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Images, tensors, options and training files that are missing, damaged or contradict each other: each is refused with one
- * line that names the trouble, and nothing is left at the output. */
+/* Images, tensors, options and training files that are missing, damaged or contradict each other: each is refused
+ * with one line that names the trouble, and nothing is left at the output. */
 #include "program.h"
 
 #include "m2m.h"
@@ -54,9 +54,12 @@ static const input_case cases[] = {
     {"latents_of_another_name", {REPLAY, "-n", "1", "--latents", "@noise2.safetensors"}, "latents"},
     {"latents_of_three_dimensions", {REPLAY, "-n", "1", "--latents", "@latents3d.safetensors"}, "latents"},
     {"latents_of_five_channels", {REPLAY, "-n", "1", "--latents", "@latents5.safetensors"}, "latents"},
-    {"latents_of_another_size", {REPLAY, "-n", "1", "--latents", "@latents.safetensors", "--size", "32x32"}, "latents"},
+    {"latents_of_another_size",
+     {REPLAY, "-n", "1", "--latents", "@latents.safetensors", "--size", "32x32"},
+     "latents"},
     {"latents_none", {REPLAY, "-n", "1", "--latents", "@latents0.safetensors"}, "latents"},
-    {"noise_for_fewer_images", {REPLAY, "-n", "3", "--latents", "@latents.safetensors", "--noise", "@noise2.safetensors"},
+    {"noise_for_fewer_images",
+     {REPLAY, "-n", "3", "--latents", "@latents.safetensors", "--noise", "@noise2.safetensors"},
      "noise"},
     {"noise_of_another_size", {REPLAY, "-n", "2", "-i", "@good.png", "--noise", "@noise2.safetensors"}, "noise"},
     {"noise_a_text", {REPLAY, "-n", "2", "-i", "@good.png", "--noise", "@text.png"}, "text.png"},
@@ -64,9 +67,12 @@ static const input_case cases[] = {
     {"in_without_a_tensor", {FORWARD, "@latents.safetensors"}, "clean|noisy|timesteps"},
     {"in_of_wrong_rank", {FORWARD, "@clean4d.safetensors"}, "clean|noisy|timesteps"},
     {"component_without_weights",
-     {"forward", "@model", "--component", "clip", "--in", "@latents.safetensors", "--out", "@out/y.safetensors"}, "clip"},
+     {"forward", "@model", "--component", "clip", "--in", "@latents.safetensors", "--out", "@out/y.safetensors"},
+     "clip"},
     {"unet_of_another_kind",
-     {"forward", "@model/vae", "--component", "unet", "--in", "@latents.safetensors", "--out", "@out/y.safetensors"}, NULL},
+     {"forward", "@model/vae", "--component", "unet", "--in", "@latents.safetensors", "--out",
+      "@out/y.safetensors"},
+     NULL},
     {"config_missing", {"train", "@gone.json"}, "gone.json"},
     {"config_no_json", {"train", "@text.png"}, "text.png"},
     {"config_an_array", {"train", "@array.json"}, "array.json"},
@@ -128,7 +134,8 @@ static void write_images(void)
 static void write_configs(void)
 {
     char text[4096];
-    int n = snprintf(text, sizeof text, "{\"from\": \"%s\", \"data\": \"%s\", \"sets\": 1, \"images\": 2, \"size\": 32}",
+    int n = snprintf(text, sizeof text,
+                     "{\"from\": \"%s\", \"data\": \"%s\", \"sets\": 1, \"images\": 2, \"size\": 32}",
                      in_scratch("model"), in_scratch("empty"));
     write_file(in_scratch("train.json"), text, (size_t)n);
     write_text(in_scratch("array.json"), "[1, 2]");

@@ -34,8 +34,9 @@ static float *floats(const safetensors *s, const char *name)
 static run generate(const char *name, const char *const *more)
 {
     outcome o;
-    const char *args[32] = {"generate", in_tests("golden/models/m2m_self"), "--steps", "6", "-o", in_scratch("%s", name),
-                            "--save-latents", in_scratch("%s.safetensors", name)};
+    const char *args[32] = {
+        "generate",       in_tests("golden/models/m2m_self"), "--steps", "6", "-o", in_scratch("%s", name),
+        "--save-latents", in_scratch("%s.safetensors", name)};
     int k = 8;
     for (int i = 0; more[i]; i++) args[k++] = more[i];
     program_run(&o, &(way){0}, args);
@@ -102,8 +103,8 @@ static void an_image_does_not_depend_on_how_many_follow(void **state)
     run_free(&three);
 }
 
-/* Threads may change how sums are rounded, never what is drawn. Measured when set: 2e-7 relative, so 1e-4 is far above
- * rounding and far below another noise. */
+/* Threads may change how sums are rounded, never what is drawn. Measured when set: no difference at all; 1e-4 is
+ * far above rounding and far below another noise. */
 static void the_number_of_threads_does_not_change_the_noise(void **state)
 {
     (void)state;
@@ -137,8 +138,8 @@ static void write_latents(const char *name, const char *tensor_name, const float
     assert_int_equal(safetensors_save(in_scratch("%s", name), &item, 1, NULL, 0, NULL), 0);
 }
 
-/* A generated latent enters the context as it is: giving it back as a given one, with the noise of the next image, makes
- * the next image again, bit for bit. */
+/* A generated latent enters the context as it is: giving it back as a given one, with the noise of the next image,
+ * makes the next image again, bit for bit. */
 static void saved_latents_replay_exactly(void **state)
 {
     (void)state;
@@ -148,9 +149,10 @@ static void saved_latents_replay_exactly(void **state)
     run a = GENERATE("replay_a", "--latents", in_scratch("k2.safetensors"), "-n", "2", "--seed", "9", "--window", "3");
     memcpy(given + 2 * LATENT, a.latents, LATENT * sizeof(float));
     write_latents("k3.safetensors", "latents", given, 3);
-    write_latents("noise.safetensors", "noise", a.trajectory + (STEPS + 1) * LATENT, 1); // DDIM starts from the noise itself
-    run b = GENERATE("replay_b", "--latents", in_scratch("k3.safetensors"), "--noise", in_scratch("noise.safetensors"), "-n",
-                     "1", "--window", "3");
+    write_latents("noise.safetensors", "noise", a.trajectory + (STEPS + 1) * LATENT,
+                  1); // DDIM starts from the noise itself
+    run b = GENERATE("replay_b", "--latents", in_scratch("k3.safetensors"), "--noise",
+                     in_scratch("noise.safetensors"), "-n", "1", "--window", "3");
     assert_true(same_image(&a, 1, &b, 0));
     run_free(&a);
     run_free(&b);
@@ -173,7 +175,8 @@ static cJSON *record_of(const char *path)
 static void every_png_says_how_it_was_made(void **state)
 {
     (void)state;
-    run a = GENERATE("record", "-i", in_scratch("given.png"), "-n", "3", "--size", "16x16", "--seed", "4", "--window", "2");
+    run a = GENERATE("record", "-i", in_scratch("given.png"), "-n", "3", "--size", "16x16", "--seed", "4",
+                     "--window", "2");
     run_free(&a);
     static const char *const roles[3][2] = {{"user", NULL}, {"user", "generated"}, {"generated", "generated"}};
     for (int k = 0; k < 3; k++) {
@@ -184,7 +187,8 @@ static void every_png_says_how_it_was_made(void **state)
         assert_int_equal(strlen(cJSON_GetStringValue(cJSON_GetObjectItem(o, "model_sha256"))), 64);
         assert_int_equal(cJSON_GetArraySize(context), k ? 2 : 1);
         for (int i = 0; i < cJSON_GetArraySize(context); i++)
-            assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(context, i), "role")), roles[k][i]);
+            assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetArrayItem(context, i), "role")),
+                                roles[k][i]);
         cJSON_Delete(o);
     }
     // The hash of a context image is that of the image beside it.

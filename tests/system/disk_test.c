@@ -23,8 +23,9 @@ static void forget_output(void)
 
 static void generate_to(outcome *o, const way *w, const char *dir)
 {
-    program_run(o, w, (const char *const[]){"generate", model(), "-i", in_scratch("good.png"), "-n", "2", "--steps", "2",
-                                            "-o", dir, NULL});
+    program_run(o, w,
+                (const char *const[]){"generate", model(), "-i", in_scratch("good.png"), "-n", "2", "--steps", "2",
+                                      "-o", dir, NULL});
 }
 
 static void forward_to(outcome *o, const way *w, const char *path)
@@ -35,8 +36,9 @@ static void forward_to(outcome *o, const way *w, const char *path)
 
 static void save_latents_to(outcome *o, const way *w, const char *path)
 {
-    program_run(o, w, (const char *const[]){"generate", model(), "-i", in_scratch("good.png"), "-n", "1", "--steps", "2",
-                                            "-o", in_scratch("out"), "--save-latents", path, NULL});
+    program_run(o, w,
+                (const char *const[]){"generate", model(), "-i", in_scratch("good.png"), "-n", "1", "--steps", "2",
+                                      "-o", in_scratch("out"), "--save-latents", path, NULL});
 }
 
 static void output_folder_is_a_file(void **state)

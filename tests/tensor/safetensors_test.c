@@ -1,4 +1,5 @@
-/* safetensors: what is written is read back; every way of being malformed that formats.md 4 names is refused with its reason. */
+/* safetensors: what is written is read back; every way of being malformed that formats.md 4 names is refused with its
+ * reason. */
 #include "base/file.h"
 #include "base/str.h"
 #include "scratch_dir.h"
@@ -185,7 +186,8 @@ static void bad_names_are_refused(void **state)
     const char *path = scratch_dir_file(&dir, "names");
     m2m_error err = {0};
     assert_int_equal(safetensors_save(path, (safetensors_item[]){{"", t, DT_F32}}, 1, NULL, 0, &err), M2M_EINVAL);
-    assert_int_equal(safetensors_save(path, (safetensors_item[]){{"__metadata__", t, DT_F32}}, 1, NULL, 0, &err), M2M_EINVAL);
+    assert_int_equal(safetensors_save(path, (safetensors_item[]){{"__metadata__", t, DT_F32}}, 1, NULL, 0, &err),
+                     M2M_EINVAL);
     assert_int_equal(safetensors_save(path, (safetensors_item[]){{"\xff", t, DT_F32}}, 1, NULL, 0, &err), M2M_EINVAL);
     const safetensors_item twice[] = {{"w", t, DT_F32}, {"v", t, DT_F32}, {"w", t, DT_F32}};
     assert_int_equal(safetensors_save(path, twice, 3, NULL, 0, &err), M2M_EINVAL);
@@ -235,28 +237,36 @@ static const struct {
     {"unknown-dtype", ONE("F31", "[4]", "[0,4]"), 4, M2M_EFORMAT, "dtype \"F31\" is unknown"},
     {"dtype-number", "{\"w\":{\"dtype\":7,\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "\"dtype\" is 7"},
     {"dtype-absent", "{\"w\":{\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "\"dtype\" is absent"},
-    {"wrong-product", ONE("F32", "[2,2]", "[0,12]"), 12, M2M_EFORMAT, "[2, 2] of F32 needs 16 bytes, data_offsets give 12"},
+    {"wrong-product", ONE("F32", "[2,2]", "[0,12]"), 12, M2M_EFORMAT,
+     "[2, 2] of F32 needs 16 bytes, data_offsets give 12"},
     {"product-overflows", ONE("U8", "[4294967296,4294967296]", "[0,0]"), 0, M2M_EFORMAT, "can be counted"},
     {"product-wraps-to-4", ONE("F32", "[4611686018427387904,4]", "[0,0]"), 0, M2M_EFORMAT, "shape"},
     {"bytes-overflow", ONE("F64", "[2147483648,2147483647]", "[0,0]"), 0, M2M_EFORMAT, "can be counted"},
-    {"zero-hides-overflow", ONE("U8", "[9007199254740991,9007199254740991,0]", "[0,0]"), 0, M2M_EFORMAT, "can be counted"},
+    {"zero-hides-overflow", ONE("U8", "[9007199254740991,9007199254740991,0]", "[0,0]"), 0, M2M_EFORMAT,
+     "can be counted"},
     {"negative-dimension", ONE("U8", "[-2,-2]", "[0,4]"), 4, M2M_EFORMAT, "\"shape\""},
     {"fractional-dimension", ONE("U8", "[2.5]", "[0,4]"), 4, M2M_EFORMAT, "\"shape\""},
     {"shape-no-array", ONE("U8", "4", "[0,4]"), 4, M2M_EFORMAT, "\"shape\" is no array"},
     {"many-dimensions", ONE("U8", "[1,1,1,1,1,1,4]", "[0,4]"), 4, M2M_EUNSUPPORTED, "7 dimensions"},
     {"entry-no-object", "{\"w\":[0,4]}", 4, M2M_EFORMAT, "\"w\": is no object"},
-    {"duplicate-tensor", "{\"w\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"w\":{\"dtype\":\"U8\",\"shape\":[2],"
-                         "\"data_offsets\":[2,4]}}", 4, M2M_EFORMAT, "\"w\" occurs twice"},
-    {"duplicate-field", "{\"w\":{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT,
-        "\"dtype\" occurs twice"},
+    {"duplicate-tensor",
+     "{\"w\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"w\":{\"dtype\":\"U8\",\"shape\":[2],"
+     "\"data_offsets\":[2,4]}}",
+     4, M2M_EFORMAT, "\"w\" occurs twice"},
+    {"duplicate-field", "{\"w\":{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
+     M2M_EFORMAT, "\"dtype\" occurs twice"},
     {"duplicate-meta", "{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", 0, M2M_EFORMAT, "\"a\" occurs twice"},
-    {"duplicate-by-escape", "{\"w\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"\\u0077\":{\"dtype\":\"U8\","
-                            "\"shape\":[2],\"data_offsets\":[2,4]}}", 4, M2M_EFORMAT, "\"w\" occurs twice"},
-    {"nul-in-name", "{\"w\\u0000x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "\\u0000"},
+    {"duplicate-by-escape",
+     "{\"w\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"\\u0077\":{\"dtype\":\"U8\","
+     "\"shape\":[2],\"data_offsets\":[2,4]}}",
+     4, M2M_EFORMAT, "\"w\" occurs twice"},
+    {"nul-in-name", "{\"w\\u0000x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT,
+     "\\u0000"},
     {"meta-number", "{\"__metadata__\":{\"a\":1}}", 0, M2M_EFORMAT, "\"a\" is no text"},
     {"meta-text", "{\"__metadata__\":\"a\"}", 0, M2M_EFORMAT, "__metadata__ is no object"},
     {"not-utf8", "{\"\xff\xfe\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "not UTF-8"},
-    {"overlong-utf8", "{\"\xc0\xaf\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "not UTF-8"},
+    {"overlong-utf8", "{\"\xc0\xaf\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT,
+     "not UTF-8"},
     {"array-header", "[]", 0, M2M_EFORMAT, "start with '{'"},
     {"space-first", " {}", 0, M2M_EFORMAT, "start with '{'"},
     {"no-json", "{\"w\"", 0, M2M_EFORMAT, "':' was wanted"},
@@ -270,7 +280,8 @@ static void hostile_headers_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
         size_t n = strlen(hostile[i].header);
-        refuse(write_raw(hostile[i].name, n, hostile[i].header, n, hostile[i].data), hostile[i].code, hostile[i].reason);
+        refuse(write_raw(hostile[i].name, n, hostile[i].header, n, hostile[i].data), hostile[i].code,
+               hostile[i].reason);
     }
 }
 

@@ -85,7 +85,8 @@ static void all_of_16_bits(void **state)
                 assert_true(isnan(wide[i]));
                 assert_true(isnan(meaning(back[i], types[k].exponent_bits)));
             } else if ((double)wide[i] != want || !signbit(wide[i]) != !signbit(want) || back[i] != in[i]) {
-                fail_msg("%s %04x: got %g and %04x, wanted %g", dtype_name(types[k].type), in[i], (double)wide[i], back[i], want);
+                fail_msg("%s %04x: got %g and %04x, wanted %g", dtype_name(types[k].type), in[i], (double)wide[i],
+                         back[i], want);
             }
         }
     }
@@ -108,7 +109,8 @@ static void rounding_to_16_bits(void **state)
             uint16_t got[3], want[3] = {i, (uint16_t)(i + (i & 1)), (uint16_t)(i + 1)};
             from_f32(got, f, types[k].type, 3);
             for (int j = 0; j < 3; j++) {
-                if (got[j] != want[j]) fail_msg("%s %a: got %04x, wanted %04x", dtype_name(types[k].type), (double)f[j], got[j], want[j]);
+                if (got[j] != want[j])
+                    fail_msg("%s %a: got %04x, wanted %04x", dtype_name(types[k].type), (double)f[j], got[j], want[j]);
             }
         }
     }

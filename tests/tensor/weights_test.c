@@ -44,8 +44,9 @@ static float value_of(const weights *w, const char *name)
 static void the_right_file_is_taken(void **state)
 {
     (void)state;
-    static const char *const names[] = {"model.fp16.safetensors", "model.safetensors", "diffusion_pytorch_model.fp16.safetensors",
-        "diffusion_pytorch_model.safetensors"};
+    static const char *const names[] = {"model.fp16.safetensors", "model.safetensors",
+                                        "diffusion_pytorch_model.fp16.safetensors",
+                                        "diffusion_pytorch_model.safetensors"};
     m2m_error err = {0};
     weights *w = NULL;
     assert_int_equal(weights_open(&w, dir.path, &err), M2M_EIO);
@@ -131,10 +132,14 @@ static void lying_indexes_are_refused(void **state)
         {"{\"a\":null}", M2M_EFORMAT, "lies in null"},
         {"{\"a\":[\"s-2.safetensors\"]}", M2M_EFORMAT, "lies in an array"},
         {"{\"a\":\"s-9.safetensors\"}", M2M_EIO, "s-9.safetensors: can't open it"},
-        {"{\"a\":\"s-1.safetensors\",\"b\":\"s-1.safetensors\"}", M2M_EFORMAT, "tensor \"a\" is not in s-1.safetensors"},
-        {"{\"a\":\"s-1.safetensors\",\"b\":\"s-2.safetensors\"}", M2M_EFORMAT, "is in s-2.safetensors, weight_map says s-1"},
-        {"{\"b\":\"s-1.safetensors\",\"c\":\"s-2.safetensors\"}", M2M_EFORMAT, "tensor \"c\" is not in s-2.safetensors"},
-        {"{\"b\":\"s-1.safetensors\",\"a\":\"s-2.safetensors\",\"x\":\"s-3.safetensors\"}", M2M_EFORMAT, "in two of the files"},
+        {"{\"a\":\"s-1.safetensors\",\"b\":\"s-1.safetensors\"}", M2M_EFORMAT,
+         "tensor \"a\" is not in s-1.safetensors"},
+        {"{\"a\":\"s-1.safetensors\",\"b\":\"s-2.safetensors\"}", M2M_EFORMAT,
+         "is in s-2.safetensors, weight_map says s-1"},
+        {"{\"b\":\"s-1.safetensors\",\"c\":\"s-2.safetensors\"}", M2M_EFORMAT,
+         "tensor \"c\" is not in s-2.safetensors"},
+        {"{\"b\":\"s-1.safetensors\",\"a\":\"s-2.safetensors\",\"x\":\"s-3.safetensors\"}", M2M_EFORMAT,
+         "in two of the files"},
         {"{\"b\":\"s-1.safetensors\",\"x\":\"s-4.safetensors\"}", M2M_EFORMAT, "names 2 tensors, the files hold 3"},
         {"{}", M2M_EFORMAT, "names 0 files"},
         {"[]", M2M_EFORMAT, "no object \"weight_map\""},
@@ -155,7 +160,8 @@ static void lying_indexes_are_refused(void **state)
         weights *w = NULL;
         int rc = weights_open(&w, write_index(cases[i].map), &err);
         if (rc != cases[i].code || !strstr(err.msg, cases[i].reason))
-            fail_msg("%s: got %d \"%s\", wanted %d with \"%s\"", cases[i].map, rc, err.msg, cases[i].code, cases[i].reason);
+            fail_msg("%s: got %d \"%s\", wanted %d with \"%s\"", cases[i].map, rc, err.msg, cases[i].code,
+                     cases[i].reason);
         assert_null(w);
     }
 }
