@@ -12,7 +12,7 @@ typedef enum cross_kind {
     CROSS_TEXT,      /* tokens [B,T,D] */
     CROSS_SET_TRAIN, /* rows: S*N clean images, then S*M*N noisy ones (M draws); noisy (s,m,i) sees clean (s,j<i) */
     CROSS_SET_CLEAN, /* rows are clean images: keys and values of every layer are collected, nothing is added */
-    CROSS_SET_CACHED /* rows are noisy images, in branches of equal size; each branch reads keys and values given as inputs */
+    CROSS_SET_CACHED /* rows are noisy images, in equal branches; each reads keys and values given as inputs */
 } cross_kind;
 
 /* One branch of guidance: the context that its rows share. */
