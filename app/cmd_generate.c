@@ -216,8 +216,8 @@ const command command_generate = {
     .synopsis = "[MODEL] -i IMAGE [-i IMAGE …] -o DIR [options]",
     .purpose = "make more images of the set that the given images belong to",
     .text = "MODEL is a directory in diffusers' layout; left out, the embedded model is used. Images are made one\n"
-            "after another, each looking at the last --window images before it, given or made. Each is written when it\n"
-            "is done, with a record of how it was made; Ctrl-C keeps what is finished.\n"
+            "after another, each looking at the last --window images before it, given or made. Each is written when\n"
+            "it is done, with a record of how it was made; Ctrl-C keeps what is finished.\n"
             "\n"
             "Examples:\n"
             "  m2m generate -i cat.png -i dog.png -i fox.png -n 8 -o out\n"

@@ -95,16 +95,28 @@ static bool add_facts(cJSON *o, const record *r)
     const m2m_generate_options *q = r->options;
     char size[32];
     snprintf(size, sizeof size, "%dx%d", r->made[r->index].width, r->made[r->index].height);
-    return cJSON_AddStringToObject(o, "version", M2M_VERSION_TEXT) && cJSON_AddStringToObject(o, "commit", M2M_COMMIT_TEXT) &&
-           cJSON_AddStringToObject(o, "model", path_base(r->facts.dir)) &&
-           cJSON_AddStringToObject(o, "model_sha256", r->facts.sha256) &&
-           cJSON_AddStringToObject(o, "variant", r->facts.kind) && cJSON_AddNumberToObject(o, "seed", (double)q->seed) &&
-           cJSON_AddNumberToObject(o, "index", r->index) && add_context(o, r) &&
-           cJSON_AddStringToObject(o, "sampler", q->scheduler) && cJSON_AddNumberToObject(o, "steps", (double)q->steps) &&
-           cJSON_AddNumberToObject(o, "guidance", q->guidance) && cJSON_AddNumberToObject(o, "window", (double)q->window) &&
-           cJSON_AddStringToObject(o, "size", size) && cJSON_AddStringToObject(o, "fit", q->fit) &&
-           cJSON_AddStringToObject(o, "background", q->background) && cJSON_AddStringToObject(o, "backend", q->device) &&
-           cJSON_AddBoolToObject(o, "exact", q->exact != 0);
+    cJSON *const added[] = {
+        cJSON_AddStringToObject(o, "version", M2M_VERSION_TEXT),
+        cJSON_AddStringToObject(o, "commit", M2M_COMMIT_TEXT),
+        cJSON_AddStringToObject(o, "model", path_base(r->facts.dir)),
+        cJSON_AddStringToObject(o, "model_sha256", r->facts.sha256),
+        cJSON_AddStringToObject(o, "variant", r->facts.kind),
+        cJSON_AddNumberToObject(o, "seed", (double)q->seed),
+        cJSON_AddNumberToObject(o, "index", r->index),
+        cJSON_AddStringToObject(o, "sampler", q->scheduler),
+        cJSON_AddNumberToObject(o, "steps", (double)q->steps),
+        cJSON_AddNumberToObject(o, "guidance", q->guidance),
+        cJSON_AddNumberToObject(o, "window", (double)q->window),
+        cJSON_AddStringToObject(o, "size", size),
+        cJSON_AddStringToObject(o, "fit", q->fit),
+        cJSON_AddStringToObject(o, "background", q->background),
+        cJSON_AddStringToObject(o, "backend", q->device),
+        cJSON_AddBoolToObject(o, "exact", q->exact != 0),
+    };
+    for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
+        if (!added[i]) return false;
+    }
+    return add_context(o, r);
 }
 
 static char *m2m_json(const record *r, m2m_error *err)
@@ -112,7 +124,8 @@ static char *m2m_json(const record *r, m2m_error *err)
     cJSON *o = cJSON_CreateObject();
     char *text = NULL;
     if (!o || !add_facts(o, r)) fail(err, M2M_ENOMEM, "no memory for an image's record");
-    else if (!add_file_hash(o, "latents", r->options->latents, err) && !add_file_hash(o, "noise", r->options->noise, err))
+    else if (!add_file_hash(o, "latents", r->options->latents, err) &&
+             !add_file_hash(o, "noise", r->options->noise, err))
         text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);
     return text;

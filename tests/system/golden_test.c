@@ -154,7 +154,8 @@ static void compare(const cJSON *info, const safetensors *mine, const safetensor
         print_error("%s: is in the output, not in the reference\n", safetensors_name(mine, i));
         bad++;
     }
-    print_message("             %d tensors; worst %s: %.3f of its tolerance\n", safetensors_count(reference), worst_name, worst);
+    print_message("             %d tensors; worst %s: %.3f of its tolerance\n", safetensors_count(reference),
+                  worst_name, worst);
     if (bad) fail_msg("%d of %d tensors", bad, safetensors_count(reference));
 }
 
