@@ -197,6 +197,26 @@ int opts_set(const m2m_option_table *t, void *options, const char *name, const c
     return set_row(row, options, value, err);
 }
 
+int opts_check(const m2m_option_table *t, const void *options, m2m_error *err)
+{
+    for (int i = 0; i < t->count; i++) {
+        const m2m_option *row = &t->rows[i];
+        const void *field = (const char *)options + row->offset;
+        char found[64];
+        if (row->type == M2M_OPTION_TEXT) {
+            const char *text = *(const char *const *)field;
+            bool bad = text ? row->choices && !is_choice(row->choices, text) : row->default_text != NULL;
+            if (bad) return refuse(row, text ? text : "NULL", err);
+            continue;
+        }
+        bool real = row->type == M2M_OPTION_REAL;
+        double x = real ? *(const double *)field : (double)*(const int64_t *)field;
+        snprintf(found, sizeof found, "%.9g", x);
+        if (!(x >= row->min && x <= row->max)) return refuse(row, found, err);
+    }
+    return 0;
+}
+
 /* [ "a", "b" ] becomes "a,b". */
 static int join_array(const m2m_option *row, cJSON *item, m2m_error *err)
 {

@@ -23,6 +23,10 @@ void opts_defaults(const m2m_option_table *t, void *options);
 /* Parses, checks and stores one value. TEXT fields keep the pointer `value`. */
 int opts_set(const m2m_option_table *t, void *options, const char *name, const char *value, m2m_error *err);
 
+/* All fields are within their ranges and choices; TEXT fields without a default may be NULL. For structs that
+ * were filled by hand. */
+int opts_check(const m2m_option_table *t, const void *options, m2m_error *err);
+
 /* Stores all members of a JSON object; fields that it lacks stay as they are. An array of strings becomes one text
  * joined with commas, in place, so `object` changes; TEXT fields point into it: it must outlive them. null: not
  * given. */

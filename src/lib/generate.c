@@ -1,6 +1,7 @@
 /* m2m_generate: images in, latents, the auto-regressive rollout, images out. */
 #include "m2m.h"
 
+#include "base/opts.h"
 #include "base/rng.h"
 #include "diffusion/rollout.h"
 #include "image/image.h"
@@ -220,8 +221,8 @@ int m2m_generate(const m2m_model *model, const m2m_image *given, int n_given, co
                  const m2m_generate_calls *calls, m2m_image *made, m2m_error *err)
 {
     generation q = {.m = model, .o = options, .calls = calls};
-    int status = options->n < 1 ? fail(err, M2M_EINVAL, "n: %lld, wanted 1 or more", (long long)options->n)
-                                : prepare(&q, given, n_given, err);
+    int status = opts_check(m2m_options("generate"), options, err);
+    if (!status) status = prepare(&q, given, n_given, err);
     for (int i = 0; i < options->n && !status; i++) status = make_one(&q, i, &made[i], err);
     if (!status) status = save_latents(&q, err);
     rollout_free(q.rollout);

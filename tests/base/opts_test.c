@@ -199,6 +199,26 @@ static void a_record_reads_back_the_same(void **state)
     cJSON_Delete(object);
 }
 
+static void structs_filled_by_hand_are_checked(void **state)
+{
+    (void)state;
+    things t;
+    m2m_error err = {0};
+    opts_defaults(&table, &t);
+    assert_int_equal(opts_check(&table, &t, &err), 0);
+    t.count = 11;
+    assert_int_equal(opts_check(&table, &t, &err), M2M_EINVAL);
+    assert_non_null(strstr(err.msg, "count: found \"11\", wanted an integer in -2..10"));
+    opts_defaults(&table, &t);
+    t.rate = NAN;
+    assert_int_equal(opts_check(&table, &t, &err), M2M_EINVAL);
+    opts_defaults(&table, &t);
+    t.mode = "medium";
+    assert_int_equal(opts_check(&table, &t, &err), M2M_EINVAL);
+    t.mode = NULL;
+    assert_int_equal(opts_check(&table, &t, &err), M2M_EINVAL);
+}
+
 /* Each default must itself be acceptable, and help must exist: a row that fails this can't be used. */
 static void the_librarys_tables_are_sound(void **state)
 {
@@ -245,6 +265,7 @@ int main(void)
         cmocka_unit_test(json_objects_are_read),
         cmocka_unit_test(bad_json_is_refused),
         cmocka_unit_test(a_record_reads_back_the_same),
+        cmocka_unit_test(structs_filled_by_hand_are_checked),
         cmocka_unit_test(the_librarys_tables_are_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
