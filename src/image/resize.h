@@ -1,6 +1,7 @@
 /* Resizing with antialias, as Pillow does it: two passes, horizontal first, filters widened when shrinking. 8-bit
- * results equal Pillow's to the bit, 32-bit ones its mode "F" (clean-fid's way) up to rounding. (Pillow 13 goes vertically
- * first where the height shrinks and the width doesn't or hardly does; we keep the order of all before it.) Any thread. */
+ * results equal Pillow's to the bit, 32-bit ones its mode "F" (clean-fid's way) up to rounding. (Pillow 13 goes
+ * vertically first where the height shrinks and the width hardly or not; we keep the order of those before it.) Any
+ * thread. */
 #ifndef IMAGE_RESIZE_H
 #define IMAGE_RESIZE_H
 
