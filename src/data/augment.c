@@ -91,6 +91,31 @@ static void place(canvas *to, const m2m_image *src, const look *l, const placeme
     }
 }
 
+/* ---- Tone ---- */
+
+static colour tone_of(const look *l, colour c)
+{
+    if (l->tone == TONE_INVERT) {
+        for (int i = 0; i < 3; i++) c.c[i] = 1 - c.c[i];
+        return c;
+    }
+    float at = clamp01(colour_luma(c)) * (float)(l->n_colours - (l->tone == TONE_RAMP));
+    int k = (int)at;
+    if (l->tone == TONE_STEPS) return l->colours[k >= l->n_colours ? l->n_colours - 1 : k];
+    if (k >= l->n_colours - 1) return l->colours[l->n_colours - 1];
+    return colour_mix(l->colours[k], l->colours[k + 1], at - (float)k);
+}
+
+static void step_figure(canvas *a, const look *l)
+{
+    for (int i = 0; i < a->side * a->side; i++) {
+        float *p = a->px[i];
+        if (p[3] <= 0) continue;
+        colour c = tone_of(l, (colour){{p[0] / p[3], p[1] / p[3], p[2] / p[3]}});
+        for (int k = 0; k < 3; k++) p[k] = c.c[k] * p[3];
+    }
+}
+
 /* ---- Figures ---- */
 
 static void turn_hue(canvas *a, float angle)
@@ -195,6 +220,7 @@ static void pixelate(canvas *a, int cells, int levels)
 static void draw_figure(canvas *a, float *spare, const look *l)
 {
     if (l->tone == TONE_HUE) turn_hue(a, l->hue);
+    if (l->tone == TONE_STEPS) step_figure(a, l);
     switch (l->figure) {
     case FIGURE_PLAIN: break;
     case FIGURE_LINE: line_art(a, spare, l->ink, l->width); break;
@@ -238,24 +264,9 @@ static void lay_on_ground(canvas *a, const look *l)
     }
 }
 
-/* ---- Tone ---- */
-
-static colour tone_of(const look *l, colour c)
-{
-    if (l->tone == TONE_INVERT) {
-        for (int i = 0; i < 3; i++) c.c[i] = 1 - c.c[i];
-        return c;
-    }
-    float at = clamp01(colour_luma(c)) * (float)(l->n_colours - (l->tone == TONE_RAMP));
-    int k = (int)at;
-    if (l->tone == TONE_STEPS) return l->colours[k >= l->n_colours ? l->n_colours - 1 : k];
-    if (k >= l->n_colours - 1) return l->colours[l->n_colours - 1];
-    return colour_mix(l->colours[k], l->colours[k + 1], at - (float)k);
-}
-
 static void apply_tone(canvas *a, const look *l)
 {
-    if (l->tone == TONE_NONE || l->tone == TONE_HUE) return;
+    if (l->tone != TONE_RAMP && l->tone != TONE_INVERT) return;
     for (int i = 0; i < a->side * a->side; i++) {
         colour c = {{a->px[i][0], a->px[i][1], a->px[i][2]}};
         c = tone_of(l, c);

@@ -28,7 +28,7 @@ typedef struct look {
     ground ground;
     colour paper, pattern;     /* of the ground: the first colour and the second */
     float period, slant;       /* of the pattern: share of the side, radians */
-    tone tone;                 /* HUE turns the figure only; all others act on the finished picture */
+    tone tone;                 /* HUE and STEPS act on the figure, the others on the finished picture */
     int n_colours;             /* RAMP, STEPS: colours, dark to light */
     colour colours[LOOK_COLOURS];
     float hue;                 /* HUE: radians */

@@ -180,22 +180,33 @@ static void look_ground(look *l, rng *r)
     l->slant = TURN * slants[rng_below(r, l->ground == GROUND_STRIPES ? 4 : 2)];
 }
 
-/* Should drawings of this mean luma lie on something light? Those in between may have either. */
-static bool light_behind(rng *r, float mean)
+/* Should these drawings lie on something light? The end of the scale from which the nearest of them is farther, mostly. */
+static bool light_behind(rng *r, const colour *means, int n)
 {
-    return mean < real(r, 0.5f, 0.85f);
+    float light = 1, dark = 1;
+    for (int i = 0; i < n; i++) {
+        float luma = colour_luma(means[i]);
+        if (1 - luma < light) light = 1 - luma;
+        if (luma < dark) dark = luma;
+    }
+    return real(r, 0, light * light + dark * dark) < light * light;
 }
 
-static void look_palette(look *l, rng *r, float mean)
+/* The ground has one end of the ramp for itself, so no part of a drawing merges with it. */
+static void look_palette(look *l, rng *r, const colour *means, int n)
 {
+    colour all[LOOK_COLOURS];
+    int count = 4 + (int)rng_below(r, 3);
+    float dark = real(r, 0.08f, 0.2f), light = real(r, 0.85f, 0.98f);
+    ramp(r, all, count, dark, light, 0.45f);
+    bool on_light = light_behind(r, means, n);
     l->tone = TONE_STEPS;
-    l->n_colours = 3 + (int)rng_below(r, 3);
-    ramp(r, l->colours, l->n_colours, real(r, 0.08f, 0.2f), real(r, 0.82f, 0.97f), 0.45f);
-    float v = light_behind(r, mean) ? 0.97f : 0.04f;
-    l->paper = (colour){{v, v, v}};
+    l->n_colours = count - 1;
+    l->paper = on_light ? all[count - 1] : all[0];
+    memcpy(l->colours, on_light ? all : all + 1, (size_t)(count - 1) * sizeof *all);
 }
 
-static void look_duotone(look *l, rng *r, float mean)
+static void look_duotone(look *l, rng *r, const colour *means, int n)
 {
     l->tone = TONE_RAMP;
     l->n_colours = 2;
@@ -213,7 +224,7 @@ static void look_duotone(look *l, rng *r, float mean)
         h += real(r, 0.15f, 0.85f);
         l->colours[1] = colour_hsv(h, real(r, 0.15f, 0.6f), 1);
     }
-    float v = light_behind(r, mean) ? real(r, 0.88f, 1) : real(r, 0.02f, 0.15f);
+    float v = light_behind(r, means, n) ? real(r, 0.88f, 1) : real(r, 0.02f, 0.15f);
     l->paper = (colour){{v, v, v}};
 }
 
@@ -248,13 +259,11 @@ static void look_pose(look *l, rng *r)
 look family_look(family f, rng *r, const colour *means, int n)
 {
     look l = {.scale = real(r, 0.8f, 0.94f)};
-    float luma = 0;
-    for (int i = 0; i < n; i++) luma += colour_luma(means[i]) / (float)n;
     l.paper = paper_for(r, means, n);
     switch (f) {
     case FAMILY_ground: look_ground(&l, r); break;
-    case FAMILY_palette: look_palette(&l, r, luma); break;
-    case FAMILY_duotone: look_duotone(&l, r, luma); break;
+    case FAMILY_palette: look_palette(&l, r, means, n); break;
+    case FAMILY_duotone: look_duotone(&l, r, means, n); break;
     case FAMILY_hue:
         l.tone = TONE_HUE;
         l.hue = TURN * real(r, 0.2f, 0.8f);
