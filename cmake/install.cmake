@@ -12,9 +12,14 @@ endif()
 install(DIRECTORY models share/ DESTINATION ${CMAKE_INSTALL_DATADIR}/m2m OPTIONAL)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
-# The modules that a static link needs; the same list serves pkg-config and CMake.
-set(M2M_MODULES libcjson spng libturbojpeg libwebp libarchive)
-list(JOIN M2M_MODULES " " M2M_PC_REQUIRES)
+# What libm2m.a needs, by library: naming the pkg-config modules would ask for what *their* archives need.
+set(M2M_PC_LIBRARIES "")
+foreach(module CJSON SPNG TURBOJPEG WEBP ARCHIVE)
+  foreach(library ${${module}_LIBRARIES})
+    string(APPEND M2M_PC_LIBRARIES " -l${library}")
+  endforeach()
+endforeach()
+string(STRIP "${M2M_PC_LIBRARIES}" M2M_PC_LIBRARIES)
 # From the folder of m2m.pc up to the prefix, so that what is installed can be moved.
 file(RELATIVE_PATH M2M_PC_UP /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/m2m.pc.in ${PROJECT_BINARY_DIR}/m2m.pc @ONLY)

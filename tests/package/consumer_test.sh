@@ -41,7 +41,8 @@ main=$SOURCE_DIR/tests/package/consumer/main.c
 # shellcheck disable=SC2046 # lists of flags
 "$CC" "$main" -o pc_shared $(pkg-config --cflags --libs m2m)
 run "pkg-config, shared" ./pc_shared
-mkdir -p only_static && cp "$libdir/libm2m.a" only_static/ # -lm2m finds the archive only
+mkdir -p only_static && cp "$libdir/libm2m.a" only_static/ # with no other -L, -lm2m finds the archive
 # shellcheck disable=SC2046
-"$CC" "$main" -o pc_static -L only_static $(pkg-config --static --cflags --libs m2m | sed "s|-L$libdir||; s|-L[^ ]*/lib[^ ]*pkgconfig[^ ]*||g")
+"$CC" "$main" -o pc_static $(pkg-config --cflags m2m) -L only_static \
+    $(pkg-config --static --libs m2m | tr ' ' '\n' | grep -v '^-L')
 run "pkg-config, static" ./pc_static
