@@ -30,8 +30,8 @@ static int prepare(void **state)
     if (scratch_make(state)) return -1;
     write_sets();
     int n = snprintf(text, sizeof text,
-                     "{\"from\": \"%s\", \"data\": \"%s\", \"val_data\": \"%s\", \"output\": \"%s\", \"size\": 32, \"sets\": 2,"
-                     " \"images\": 3, \"steps\": 6, \"lr\": 1e-4, \"val_every\": 1000, \"val_sets\": 2,"
+                     "{\"from\": \"%s\", \"data\": \"%s\", \"val_data\": \"%s\", \"output\": \"%s\", \"size\": 32,"
+                     " \"sets\": 2, \"images\": 3, \"steps\": 6, \"lr\": 1e-4, \"val_every\": 1000, \"val_sets\": 2,"
                      " \"sample_every\": 1000, \"log_every\": 1}",
                      in_tests("golden/models/m2m_self"), in_scratch("sets"), in_scratch("sets"), in_scratch("run"));
     write_file(in_scratch("train.json"), text, (size_t)n);
@@ -70,7 +70,8 @@ static void interrupted_training_can_go_on(void **state)
     RUN(&o, "train", in_scratch("train.json"), "--resume", "--set", "steps=100001", "--set", "seed=1");
     expect_refused(&o, NULL); // another seed is another run
     w.until = in_scratch("run/log.jsonl");
-    program_run(&o, &w, (const char *const[]){"train", in_scratch("train.json"), "--resume", "--set", "steps=100000", NULL});
+    program_run(&o, &w,
+                (const char *const[]){"train", in_scratch("train.json"), "--resume", "--set", "steps=100000", NULL});
     expect_success(&o);
     remove_tree(in_scratch("run"));
 }
