@@ -15,7 +15,8 @@
 
 static int failed(m2m_error *err, const char *path, const char *what)
 {
-    return fail(err, errno == ENOMEM ? M2M_ENOMEM : M2M_EIO, "%s: can't %s: %s", path, what, strerror(errno));
+    return fail(err, errno == ENOMEM ? M2M_ENOMEM : M2M_EIO, "%s: can't %s: %s", path, what,
+        strerror(errno));
 }
 
 /* ---- Reading ---- */
@@ -89,7 +90,9 @@ int file_read_all(const char *path, size_t limit, char **data, size_t *size, m2m
         ssize_t n = read(fd, buf + at, length - at);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) rc = failed(err, path, "read it");
-        if (n == 0) rc = fail(err, M2M_EIO, "%s: ends after %zu bytes, had %zu when opened", path, at, length);
+        if (n == 0)
+            rc = fail(
+                err, M2M_EIO, "%s: ends after %zu bytes, had %zu when opened", path, at, length);
         if (n > 0) at += (size_t)n;
     }
     close(fd);
@@ -136,7 +139,8 @@ int dir_make(const char *path, m2m_error *err)
         p[1] = rest;
     }
     free(copy);
-    if (!rc && !dir_exists(path)) rc = fail(err, M2M_EIO, "%s: is no directory, one was wanted", path);
+    if (!rc && !dir_exists(path))
+        rc = fail(err, M2M_EIO, "%s: is no directory, one was wanted", path);
     return rc;
 }
 

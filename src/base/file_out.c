@@ -14,11 +14,11 @@
 enum { BUFFER = 1 << 18, ATTEMPTS = 16 };
 
 struct file_out {
-    char *path, *temporary;    /* temporary: NULL when written directly */
+    char *path, *temporary; /* temporary: NULL when written directly */
     char *buffer;
     size_t used;
     int fd;
-    int failure;               /* the errno that sticks */
+    int failure; /* the errno that sticks */
 };
 
 static int failed(const file_out *f, m2m_error *err, int number)
@@ -32,7 +32,8 @@ static size_t directory_length(const char *path)
     return (size_t)(path_base(path) - path);
 }
 
-/* A new hidden file in the directory of f->path; its mode follows the umask, as that of any new file. */
+/* A new hidden file in the directory of f->path; its mode follows the umask, as that of any new
+ * file. */
 static int open_temporary(file_out *f)
 {
     size_t dir = directory_length(f->path), size = dir + 64;
@@ -41,7 +42,8 @@ static int open_temporary(file_out *f)
     for (int i = 0; i < ATTEMPTS; i++) {
         uint64_t word;
         if (getrandom(&word, sizeof word, 0) != sizeof word) return errno;
-        snprintf(f->temporary, size, "%.*s.m2m-%016llx.tmp", (int)dir, f->path, (unsigned long long)word);
+        snprintf(f->temporary, size, "%.*s.m2m-%016llx.tmp", (int)dir, f->path,
+            (unsigned long long)word);
         f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (f->fd >= 0) return 0;
         if (errno != EEXIST) break;
@@ -118,7 +120,8 @@ int file_out_write(file_out *f, const void *data, size_t size, m2m_error *err)
     return 0;
 }
 
-/* Makes the renaming itself durable. Some file systems refuse it; the content is safe all the same. */
+/* Makes the renaming itself durable. Some file systems refuse it; the content is safe all the
+ * same. */
 static void sync_directory(const char *path)
 {
     size_t n = directory_length(path);

@@ -26,7 +26,8 @@ static int check_keys(const cJSON *object, m2m_error *err)
     int rc = 0;
     for (i = 1; !rc && i < n; i++) {
         if (strcmp(members[i - 1]->string, members[i]->string) == 0)
-            rc = fail(err, M2M_EFORMAT, "JSON: the key \"%.200s\" occurs twice in one object", members[i]->string);
+            rc = fail(err, M2M_EFORMAT, "JSON: the key \"%.200s\" occurs twice in one object",
+                members[i]->string);
     }
     free(members);
     return rc;
@@ -72,7 +73,7 @@ int json_save(const cJSON *root, const char *path, m2m_error *err)
     char *text = cJSON_Print(root);
     if (!text) return fail(err, M2M_ENOMEM, "%s: no memory to write it", path);
     size_t n = strlen(text);
-    text[n] = '\n';                                    /* in place of the zero, which nobody needs here */
+    text[n] = '\n'; /* in place of the zero, which nobody needs here */
     int rc = file_write_all(path, text, n + 1, err);
     cJSON_free(text);
     return rc;
@@ -91,7 +92,10 @@ const char *json_found(const cJSON *value, char *buf, size_t size)
     else if (cJSON_IsBool(value))
         snprintf(buf, size, "%s", cJSON_IsTrue(value) ? "true" : "false");
     else
-        snprintf(buf, size, "%s", cJSON_IsNull(value) ? "null" : cJSON_IsArray(value) ? "an array" : "an object");
+        snprintf(buf, size, "%s",
+            cJSON_IsNull(value)    ? "null"
+            : cJSON_IsArray(value) ? "an array"
+                                   : "an object");
     return buf;
 }
 
@@ -121,12 +125,14 @@ bool json_is_int(const cJSON *value, int64_t min, int64_t max, int64_t *out)
 
 static bool is_real(const cJSON *value, double min, double max, double *out)
 {
-    if (!cJSON_IsNumber(value) || !(value->valuedouble >= min && value->valuedouble <= max)) return false;
+    if (!cJSON_IsNumber(value) || !(value->valuedouble >= min && value->valuedouble <= max))
+        return false;
     *out = value->valuedouble;
     return true;
 }
 
-int json_int(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, m2m_error *err)
+int json_int(
+    const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, m2m_error *err)
 {
     char wanted[80];
     if (json_is_int(json_member(object, key), min, max, out)) return 0;
@@ -134,7 +140,8 @@ int json_int(const cJSON *object, const char *key, int64_t min, int64_t max, int
     return mismatch(object, key, err, wanted);
 }
 
-int json_real(const cJSON *object, const char *key, double min, double max, double *out, m2m_error *err)
+int json_real(
+    const cJSON *object, const char *key, double min, double max, double *out, m2m_error *err)
 {
     char wanted[80];
     if (is_real(json_member(object, key), min, max, out)) return 0;
@@ -158,17 +165,19 @@ int json_text(const cJSON *object, const char *key, const char **out, m2m_error 
     return 0;
 }
 
-int json_ints(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, int room, int *n,
-              m2m_error *err)
+int json_ints(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out,
+    int room, int *n, m2m_error *err)
 {
     char wanted[120];
     const cJSON *m = json_member(object, key);
     int count = cJSON_IsArray(m) ? cJSON_GetArraySize(m) : -1, i = 0;
     bool good = count >= 0 && count <= room;
     int64_t ignored;
-    for (const cJSON *e = good ? m->child : NULL; e; e = e->next) good = good && json_is_int(e, min, max, &ignored);
+    for (const cJSON *e = good ? m->child : NULL; e; e = e->next)
+        good = good && json_is_int(e, min, max, &ignored);
     if (!good) {
-        snprintf(wanted, sizeof wanted, "at most %d integers in %lld..%lld", room, (long long)min, (long long)max);
+        snprintf(wanted, sizeof wanted, "at most %d integers in %lld..%lld", room, (long long)min,
+            (long long)max);
         return mismatch(object, key, err, wanted);
     }
     for (const cJSON *e = m->child; e; e = e->next) json_is_int(e, min, max, &out[i++]);
@@ -176,15 +185,16 @@ int json_ints(const cJSON *object, const char *key, int64_t min, int64_t max, in
     return 0;
 }
 
-int json_reals(const cJSON *object, const char *key, double min, double max, double *out, int room, int *n,
-               m2m_error *err)
+int json_reals(const cJSON *object, const char *key, double min, double max, double *out, int room,
+    int *n, m2m_error *err)
 {
     char wanted[120];
     const cJSON *m = json_member(object, key);
     int count = cJSON_IsArray(m) ? cJSON_GetArraySize(m) : -1, i = 0;
     bool good = count >= 0 && count <= room;
     double ignored;
-    for (const cJSON *e = good ? m->child : NULL; e; e = e->next) good = good && is_real(e, min, max, &ignored);
+    for (const cJSON *e = good ? m->child : NULL; e; e = e->next)
+        good = good && is_real(e, min, max, &ignored);
     if (!good) {
         snprintf(wanted, sizeof wanted, "at most %d numbers in %g..%g", room, min, max);
         return mismatch(object, key, err, wanted);
@@ -194,12 +204,14 @@ int json_reals(const cJSON *object, const char *key, double min, double max, dou
     return 0;
 }
 
-int json_or_int(const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, m2m_error *err)
+int json_or_int(
+    const cJSON *object, const char *key, int64_t min, int64_t max, int64_t *out, m2m_error *err)
 {
     return json_member(object, key) ? json_int(object, key, min, max, out, err) : 0;
 }
 
-int json_or_real(const cJSON *object, const char *key, double min, double max, double *out, m2m_error *err)
+int json_or_real(
+    const cJSON *object, const char *key, double min, double max, double *out, m2m_error *err)
 {
     return json_member(object, key) ? json_real(object, key, min, max, out, err) : 0;
 }

@@ -1,5 +1,6 @@
-/* A strict JSON checker. cJSON is lenient (NUL in strings, raw control characters, "01", broken UTF-8) and recurses;
- * what this lets through, it reads in one way only. The stack of open brackets is one bit each. */
+/* A strict JSON checker. cJSON is lenient (NUL in strings, raw control characters, "01", broken
+ * UTF-8) and recurses; what this lets through, it reads in one way only. The stack of open
+ * brackets is one bit each. */
 #include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -10,7 +11,7 @@ typedef struct scan {
     const char *text;
     size_t at, len;
     int64_t values;
-    const char *wrong;         /* what is wrong at `at`; NULL so far */
+    const char *wrong; /* what is wrong at `at`; NULL so far */
 } scan;
 
 static int peek(const scan *s)
@@ -35,7 +36,9 @@ static int hex4(const scan *s)
     if (s->len - s->at < 4) return -1;
     for (int i = 0; i < 4; i++) {
         int c = (unsigned char)s->text[s->at + (size_t)i], lower = c | 0x20;
-        int digit = c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+        int digit = c >= '0' && c <= '9'           ? c - '0'
+                    : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10
+                                                   : -1;
         if (digit < 0) return -1;
         value = value << 4 | digit;
     }
@@ -75,7 +78,8 @@ static bool scan_string(scan *s)
         if (c == '\\') {
             s->at++;
             int e = peek(s);
-            if (e < 0 || !strchr("\"\\/bfnrtu", e)) return wrong(s, "an unknown escape in a string");
+            if (e < 0 || !strchr("\"\\/bfnrtu", e))
+                return wrong(s, "an unknown escape in a string");
             s->at++;
             if (e == 'u' && !scan_unicode(s)) return false;
             continue;
@@ -119,7 +123,8 @@ static bool scan_number(scan *s)
 static bool scan_word(scan *s, const char *word)
 {
     size_t n = strlen(word);
-    if (s->len - s->at < n || memcmp(s->text + s->at, word, n) != 0) return wrong(s, "a value was wanted");
+    if (s->len - s->at < n || memcmp(s->text + s->at, word, n) != 0)
+        return wrong(s, "a value was wanted");
     s->at += n;
     return true;
 }
@@ -145,8 +150,8 @@ static bool scan_key(scan *s)
     return true;
 }
 
-/* Behind a value: closes what ends here; true when another value must follow. Sets *depth to 0 at the end of the
- * text's value. */
+/* Behind a value: closes what ends here; true when another value must follow. Sets *depth to 0
+ * at the end of the text's value. */
 static bool scan_after(scan *s, uint64_t objects, int *depth)
 {
     while (*depth) {
@@ -157,7 +162,8 @@ static bool scan_after(scan *s, uint64_t objects, int *depth)
             s->at++;
             return !object || scan_key(s);
         }
-        if (c != (object ? '}' : ']')) return wrong(s, object ? "',' or '}' was wanted" : "',' or ']' was wanted");
+        if (c != (object ? '}' : ']'))
+            return wrong(s, object ? "',' or '}' was wanted" : "',' or ']' was wanted");
         s->at++;
         (*depth)--;
     }

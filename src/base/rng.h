@@ -1,5 +1,6 @@
-/* Counter-based random numbers (Philox4x32-10): every number is a function of (seed, stream, index, element), so any
- * part can be drawn alone, in any order, on any number of threads, and nothing needs to be stored to go on later.
+/* Counter-based random numbers (Philox4x32-10): every number is a function of (seed, stream,
+ * index, element), so any part can be drawn alone, in any order, on any number of threads, and
+ * nothing needs to be stored to go on later.
  *
  * key = seed; counter = (element/4, index, stream, 0). Streams keep uses apart: see the enum. */
 #ifndef BASE_RNG_H
@@ -8,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The uses. Numbers are part of what seeds mean: never renumber. Weights use a hash of their name as stream. */
+/* The uses. Numbers are part of what seeds mean: never renumber. Weights use a hash of their
+ * name as stream. */
 enum {
     RNG_NOISE = 0,
     RNG_TIMESTEP = 1,

@@ -1,10 +1,10 @@
-/* Growable text. A failure to grow sticks, so that many pieces can be added and one question asked at the end:
+/* Growable text. A failure to grow sticks, so that many pieces can be added and one question
+ * asked at the end:
  *
  *     str s = {0};
  *     str_printf(&s, "%d images", n);
  *     if (s.failed) …
- *     char *text = str_take(&s);
- */
+ *     char *text = str_take(&s); */
 #ifndef BASE_STR_H
 #define BASE_STR_H
 
@@ -28,14 +28,15 @@ void str_printf(str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3
 void str_vprintf(str *s, const char *fmt, va_list ap);
 /* The text as a JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
 void str_json(str *s, const char *text);
-/* A finite number in its shortest form that reads back as the same double, never with a decimal comma; null if not
- * finite. */
+/* A finite number in its shortest form that reads back as the same double, never with a decimal
+ * comma; null if not finite. */
 void str_number(str *s, double value);
-/* Gives the text ("" when empty) to the caller, to be freed; *s is empty then. NULL when it failed. */
+/* Gives the text ("" when empty) to the caller, to be freed; *s is empty then. NULL when it
+ * failed. */
 char *str_take(str *s);
 
-/* Bytes of the UTF-8 character that p[0..n-1] starts with (1 to 4), its code point in *code (may be NULL); 0: not
- * UTF-8. */
+/* Bytes of the UTF-8 character that p[0..n-1] starts with (1 to 4), its code point in *code (may
+ * be NULL); 0: not UTF-8. */
 int utf8_next(const char *p, size_t n, uint32_t *code);
 bool utf8_valid(const char *p, size_t n);
 

@@ -13,11 +13,11 @@
 enum { LEFT = 64, RIGHT = 16, TOP = 28, BOTTOM = 36, SMALLEST = 160 };
 
 static const uint8_t paper[3] = {255, 255, 255}, ink[3] = {50, 50, 50}, grid[3] = {225, 225, 225};
-static const uint8_t colours[PLOT_SERIES][3] = {{31, 119, 180}, {214, 90, 20}, {44, 140, 44},   {190, 40, 50},
-                                                {130, 90, 180}, {120, 80, 70}, {200, 100, 170}, {20, 160, 175}};
+static const uint8_t colours[PLOT_SERIES][3] = {{31, 119, 180}, {214, 90, 20}, {44, 140, 44},
+    {190, 40, 50}, {130, 90, 180}, {120, 80, 70}, {200, 100, 170}, {20, 160, 175}};
 
 typedef struct frame {
-    double x0, x1, y0, y1;     /* of the axes; y after the logarithm */
+    double x0, x1, y0, y1; /* of the axes; y after the logarithm */
     int left, top, width, height;
     bool log_y;
 } frame;
@@ -101,22 +101,26 @@ static void tick_y(m2m_image *img, const frame *f, double y, double shown)
 
 static void draw_y_axis(m2m_image *img, const frame *f)
 {
-    if (f->log_y && f->y1 - f->y0 >= 1.0) {              /* a decade or more: 1, 2, 5 of each */
+    if (f->log_y && f->y1 - f->y0 >= 1.0) { /* a decade or more: 1, 2, 5 of each */
         static const double parts[3] = {1, 2, 5};
         int every = f->y1 - f->y0 > 4 ? 1 : 3;
         for (double e = floor(f->y0); e <= f->y1; e++) {
-            for (int k = 0; k < every; k++) tick_y(img, f, e + log10(parts[k]), parts[k] * pow(10, e));
+            for (int k = 0; k < every; k++)
+                tick_y(img, f, e + log10(parts[k]), parts[k] * pow(10, e));
         }
         return;
     }
     double low = f->log_y ? pow(10, f->y0) : f->y0, high = f->log_y ? pow(10, f->y1) : f->y1;
-    double step = round_step(high - low, f->height / 40 > 2 ? f->height / 40 : 2), first = ceil(low / step);
-    for (double k = first; k * step <= high; k++) tick_y(img, f, height_of(f, k * step), fabs(k) < 0.5 ? 0 : k * step);
+    double step = round_step(high - low, f->height / 40 > 2 ? f->height / 40 : 2),
+           first = ceil(low / step);
+    for (double k = first; k * step <= high; k++)
+        tick_y(img, f, height_of(f, k * step), fabs(k) < 0.5 ? 0 : k * step);
 }
 
 static void draw_x_axis(m2m_image *img, const frame *f)
 {
-    double step = round_step(f->x1 - f->x0, f->width / 80 > 2 ? f->width / 80 : 2), first = ceil(f->x0 / step);
+    double step = round_step(f->x1 - f->x0, f->width / 80 > 2 ? f->width / 80 : 2),
+           first = ceil(f->x0 / step);
     for (double k = first; k * step <= f->x1; k++) {
         char text[32];
         int column = pixel_x(f, k * step);
@@ -132,7 +136,8 @@ static void draw_line(m2m_image *img, int x0, int y0, int x1, int y1, const uint
     int dx = abs(x1 - x0), dy = abs(y1 - y0), steps = dx > dy ? dx : dy;
     for (int i = 0; i <= steps; i++) {
         double t = steps ? (double)i / steps : 0;
-        image_fill(img, (int)lround(x0 + t * (x1 - x0)), (int)lround(y0 + t * (y1 - y0)), 2, 2, rgb);
+        image_fill(
+            img, (int)lround(x0 + t * (x1 - x0)), (int)lround(y0 + t * (y1 - y0)), 2, 2, rgb);
     }
 }
 
@@ -174,14 +179,15 @@ int plot_draw(m2m_image *out, const plot *p, m2m_error *err)
     *out = (m2m_image){0};
     check(p->n_series >= 0 && p->n_series <= PLOT_SERIES, "%d series", p->n_series);
     if (p->width < SMALLEST || p->height < SMALLEST)
-        return fail(err, M2M_EINVAL, "plot of %d x %d pixels, at least %d wanted", p->width, p->height, (int)SMALLEST);
+        return fail(err, M2M_EINVAL, "plot of %d x %d pixels, at least %d wanted", p->width,
+            p->height, (int)SMALLEST);
     int rc = m2m_image_new(out, p->width, p->height, 3, err);
     if (rc) return rc;
     frame f = {.left = LEFT,
-               .top = TOP,
-               .width = p->width - LEFT - RIGHT,
-               .height = p->height - TOP - BOTTOM,
-               .log_y = p->log_y};
+        .top = TOP,
+        .width = p->width - LEFT - RIGHT,
+        .height = p->height - TOP - BOTTOM,
+        .log_y = p->log_y};
     find_range(&f, p);
     image_fill(out, 0, 0, out->width, out->height, paper);
     draw_x_axis(out, &f);
@@ -192,7 +198,7 @@ int plot_draw(m2m_image *out, const plot *p, m2m_error *err)
     draw_legend(out, &f, p);
     if (p->title) font_draw(out, f.left, 10, 1, p->title, ink);
     if (p->x_label)
-        font_draw(out, f.left + (f.width - font_text_width(p->x_label, 1)) / 2, out->height - FONT_HEIGHT - 6, 1,
-                  p->x_label, ink);
+        font_draw(out, f.left + (f.width - font_text_width(p->x_label, 1)) / 2,
+            out->height - FONT_HEIGHT - 6, 1, p->x_label, ink);
     return 0;
 }

@@ -22,7 +22,8 @@ typedef struct plot {
     int n_series;
 } plot;
 
-/* *out is made anew (zero on failure). A plot without points shows its empty axes. Errors: M2M_EINVAL, M2M_ENOMEM. */
+/* *out is made anew (zero on failure). A plot without points shows its empty axes. Errors:
+ * M2M_EINVAL, M2M_ENOMEM. */
 int plot_draw(m2m_image *out, const plot *p, m2m_error *err);
 
 #endif

@@ -46,16 +46,16 @@ static const struct {
     double (*at)(double x);
     double support;
 } filters[] = {[RESIZE_BOX] = {box, 0.5},
-               [RESIZE_BILINEAR] = {triangle, 1.0},
-               [RESIZE_BICUBIC] = {cubic, 2.0},
-               [RESIZE_LANCZOS] = {lanczos, 3.0}};
+    [RESIZE_BILINEAR] = {triangle, 1.0},
+    [RESIZE_BICUBIC] = {cubic, 2.0},
+    [RESIZE_LANCZOS] = {lanczos, 3.0}};
 
 /* For each output position the first input position, how many, and their weights. */
 typedef struct taps {
-    int n, most;               /* output positions; most weights of one */
+    int n, most; /* output positions; most weights of one */
     int *first, *count;
-    double *weight;            /* [n][most] */
-    int32_t *fixed;            /* the same times 2^22 */
+    double *weight; /* [n][most] */
+    int32_t *fixed; /* the same times 2^22 */
 } taps;
 
 static const int FIXED = 22;
@@ -70,7 +70,8 @@ static void taps_free(taps *t)
 
 static void fill_taps(taps *t, int i, int in, double scale, resize_filter filter)
 {
-    const double wide = scale < 1.0 ? 1.0 : scale, support = filters[filter].support * wide, centre = (i + 0.5) * scale;
+    const double wide = scale < 1.0 ? 1.0 : scale, support = filters[filter].support * wide,
+                 centre = (i + 0.5) * scale;
     int low = (int)(centre - support + 0.5), high = (int)(centre + support + 0.5);
     if (low < 0) low = 0;
     if (high > in) high = in;
@@ -90,7 +91,8 @@ static void fill_taps(taps *t, int i, int in, double scale, resize_filter filter
 
 static int taps_make(taps *t, int in, int out, resize_filter filter, m2m_error *err)
 {
-    const double scale = (double)in / out, support = filters[filter].support * (scale < 1.0 ? 1.0 : scale);
+    const double scale = (double)in / out,
+                 support = filters[filter].support * (scale < 1.0 ? 1.0 : scale);
     *t = (taps){.n = out, .most = (int)ceil(support) * 2 + 1};
     size_t all = (size_t)out * (size_t)t->most;
     t->first = malloc((size_t)out * sizeof *t->first);
@@ -105,8 +107,7 @@ static int taps_make(taps *t, int in, int out, resize_filter filter, m2m_error *
     return 0;
 }
 
-/* ---- One pass: rows x n x inner -> rows x t->n x inner. Horizontally inner is the channels, vertically a whole row.
- * ---- */
+/* ---- One pass: rows x n x inner -> rows x t->n x inner; inner is channels or a whole row ---- */
 
 static uint8_t clip8(int32_t sum)
 {
@@ -114,7 +115,8 @@ static uint8_t clip8(int32_t sum)
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-static void pass_u8(uint8_t *dst, const uint8_t *src, size_t rows, size_t n, size_t inner, const taps *t)
+static void pass_u8(
+    uint8_t *dst, const uint8_t *src, size_t rows, size_t n, size_t inner, const taps *t)
 {
     for (size_t r = 0; r < rows; r++, src += n * inner) {
         for (int i = 0; i < t->n; i++, dst += inner) {
@@ -129,7 +131,8 @@ static void pass_u8(uint8_t *dst, const uint8_t *src, size_t rows, size_t n, siz
     }
 }
 
-static void pass_f32(float *dst, const float *src, size_t rows, size_t n, size_t inner, const taps *t)
+static void pass_f32(
+    float *dst, const float *src, size_t rows, size_t n, size_t inner, const taps *t)
 {
     for (size_t r = 0; r < rows; r++, src += n * inner) {
         for (int i = 0; i < t->n; i++, dst += inner) {
@@ -137,17 +140,18 @@ static void pass_f32(float *dst, const float *src, size_t rows, size_t n, size_t
             const float *from = src + (size_t)t->first[i] * inner;
             for (size_t c = 0; c < inner; c++) {
                 double sum = 0;
-                for (int k = 0; k < t->count[i]; k++) sum += (double)from[(size_t)k * inner + c] * w[k];
+                for (int k = 0; k < t->count[i]; k++)
+                    sum += (double)from[(size_t)k * inner + c] * w[k];
                 dst[c] = (float)sum;
             }
         }
     }
 }
 
-/* Runs both passes; a pass whose size does not change is left out. in and out: element arrays of `size` bytes each
- * element. */
-static int two_passes(void *dst, int width, int height, const void *src, int in_width, int in_height, int channels,
-                      bool bytes, resize_filter filter, m2m_error *err)
+/* Runs both passes; a pass whose size does not change is left out. in and out: element arrays of
+ * `size` bytes each element. */
+static int two_passes(void *dst, int width, int height, const void *src, int in_width,
+    int in_height, int channels, bool bytes, resize_filter filter, m2m_error *err)
 {
     const size_t size = bytes ? 1 : sizeof(float), c = (size_t)channels;
     taps across = {0}, down = {0};
@@ -156,7 +160,8 @@ static int two_passes(void *dst, int width, int height, const void *src, int in_
     rc = taps_make(&down, in_height, height, filter, err);
     void *middle = rc ? NULL : malloc((size_t)width * (size_t)in_height * c * size);
     if (!rc && !middle)
-        rc = fail(err, M2M_ENOMEM, "no memory to resize %d x %d to %d x %d", in_width, in_height, width, height);
+        rc = fail(err, M2M_ENOMEM, "no memory to resize %d x %d to %d x %d", in_width, in_height,
+            width, height);
     if (rc) goto done;
     if (width == in_width)
         memcpy(middle, src, (size_t)width * (size_t)in_height * c * size);
@@ -177,11 +182,11 @@ done:
     return rc;
 }
 
-int resize_f32(float *dst, int width, int height, const float *src, int in_width, int in_height, int channels,
-               resize_filter filter, m2m_error *err)
+int resize_f32(float *dst, int width, int height, const float *src, int in_width, int in_height,
+    int channels, resize_filter filter, m2m_error *err)
 {
     check(filter != RESIZE_NEAREST && width > 0 && height > 0 && in_width > 0 && in_height > 0,
-          "resize %d x %d to %d x %d", in_width, in_height, width, height);
+        "resize %d x %d to %d x %d", in_width, in_height, width, height);
     return two_passes(dst, width, height, src, in_width, in_height, channels, false, filter, err);
 }
 
@@ -206,7 +211,8 @@ static void unpremultiply(m2m_image *img)
     size_t n = (size_t)img->width * (size_t)img->height;
     for (uint8_t *p = img->data; n--; p += 4) {
         if (p[3] == 0 || p[3] == 255) continue;
-        for (int c = 0; c < 3; c++) p[c] = (uint8_t)(255 * p[c] / p[3] > 255 ? 255 : 255 * p[c] / p[3]);
+        for (int c = 0; c < 3; c++)
+            p[c] = (uint8_t)(255 * p[c] / p[3] > 255 ? 255 : 255 * p[c] / p[3]);
     }
 }
 
@@ -222,12 +228,14 @@ static void nearest(m2m_image *out, const m2m_image *in)
         uint8_t *row = out->data + (size_t)y * (size_t)out->width * c;
         for (int x = 0; x < out->width; x++, at_x += step_x) {
             int sx = (int)at_x < in->width ? (int)at_x : in->width - 1;
-            memcpy(row + (size_t)x * c, in->data + ((size_t)sy * (size_t)in->width + (size_t)sx) * c, c);
+            memcpy(row + (size_t)x * c,
+                in->data + ((size_t)sy * (size_t)in->width + (size_t)sx) * c, c);
         }
     }
 }
 
-int image_resize(m2m_image *out, const m2m_image *in, int width, int height, resize_filter filter, m2m_error *err)
+int image_resize(m2m_image *out, const m2m_image *in, int width, int height, resize_filter filter,
+    m2m_error *err)
 {
     if (width == in->width && height == in->height) return image_copy(out, in, err);
     m2m_image source = *in;
@@ -241,7 +249,8 @@ int image_resize(m2m_image *out, const m2m_image *in, int width, int height, res
         if (!rc) premultiply(&source);
     }
     if (!rc)
-        rc = two_passes(out->data, width, height, source.data, in->width, in->height, in->channels, true, filter, err);
+        rc = two_passes(out->data, width, height, source.data, in->width, in->height, in->channels,
+            true, filter, err);
     if (source.data != in->data) m2m_image_free(&source);
     if (rc)
         m2m_image_free(out);
@@ -260,9 +269,10 @@ static int scaled(int a, int b, int c)
 }
 
 /* CROP: the part of the input that is kept. PAD: the part of the output that is filled. */
-static void fit_part(int in_width, int in_height, int width, int height, image_fit_mode mode, int *w, int *h)
+static void fit_part(
+    int in_width, int in_height, int width, int height, image_fit_mode mode, int *w, int *h)
 {
-    bool wide = (int64_t)in_width * height > (int64_t)width * in_height;       /* than the wanted shape */
+    bool wide = (int64_t)in_width * height > (int64_t)width * in_height; /* than the wanted shape */
     if (mode == FIT_CROP) {
         *w = wide ? scaled(in_height, width, height) : in_width;
         *h = wide ? in_height : scaled(in_width, height, width);
@@ -287,8 +297,8 @@ static int crop_to(m2m_image *out, const m2m_image *in, int width, int height, m
     return rc;
 }
 
-static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, const uint8_t background[3],
-                  m2m_error *err)
+static int pad_to(m2m_image *out, const m2m_image *in, int width, int height,
+    const uint8_t background[3], m2m_error *err)
 {
     int w, h;
     m2m_image part;
@@ -305,11 +315,12 @@ static int pad_to(m2m_image *out, const m2m_image *in, int width, int height, co
 }
 
 int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_fit_mode mode,
-              const uint8_t background[3], m2m_error *err)
+    const uint8_t background[3], m2m_error *err)
 {
     *out = (m2m_image){0};
     if (width < 1 || height < 1 || width > IMAGE_SIDE || height > IMAGE_SIDE)
-        return fail(err, M2M_EINVAL, "size: %d x %d, wanted sides of 1..%d", width, height, (int)IMAGE_SIDE);
+        return fail(err, M2M_EINVAL, "size: %d x %d, wanted sides of 1..%d", width, height,
+            (int)IMAGE_SIDE);
     int rc = mode == FIT_CROP  ? crop_to(out, in, width, height, err)
              : mode == FIT_PAD ? pad_to(out, in, width, height, background, err)
                                : image_resize(out, in, width, height, RESIZE_BICUBIC, err);
@@ -317,18 +328,19 @@ int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_
     return rc;
 }
 
-const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf,
-                           size_t size)
+const char *image_fit_text(
+    int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf, size_t size)
 {
     int w, h;
     fit_part(in_width, in_height, width, height, mode, &w, &h);
     if (in_width == width && in_height == height)
         snprintf(buf, size, "%d x %d, as it is", width, height);
     else if (mode == FIT_CROP && (w != in_width || h != in_height))
-        snprintf(buf, size, "%d x %d, cropped to %d x %d, resized to %d x %d", in_width, in_height, w, h, width,
-                 height);
+        snprintf(buf, size, "%d x %d, cropped to %d x %d, resized to %d x %d", in_width, in_height,
+            w, h, width, height);
     else if (mode == FIT_PAD && (w != width || h != height))
-        snprintf(buf, size, "%d x %d, resized to %d x %d, padded to %d x %d", in_width, in_height, w, h, width, height);
+        snprintf(buf, size, "%d x %d, resized to %d x %d, padded to %d x %d", in_width, in_height,
+            w, h, width, height);
     else
         snprintf(buf, size, "%d x %d, resized to %d x %d", in_width, in_height, width, height);
     return buf;

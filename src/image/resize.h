@@ -1,7 +1,7 @@
-/* Resizing with antialias, as Pillow does it: two passes, horizontal first, filters widened when shrinking. 8-bit
- * results equal Pillow's to the bit, 32-bit ones its mode "F" (clean-fid's way) up to rounding. (Pillow 13 goes
- * vertically first where the height shrinks and the width hardly or not; we keep the order of those before it.) Any
- * thread. */
+/* Resizing with antialias, as Pillow does it: two passes, along x first, filters widened when
+ * shrinking. 8-bit results equal those of Pillow (up to 12; 13 begins along y where that is
+ * cheaper, which changes bytes by 1) to the bit, 32-bit ones those of its mode "F" (clean-fid's
+ * way) up to rounding. Any thread. */
 #ifndef IMAGE_RESIZE_H
 #define IMAGE_RESIZE_H
 
@@ -15,11 +15,11 @@ typedef enum resize_filter {
     RESIZE_LANCZOS,            /* 3 lobes */
 } resize_filter;
 
-/* *out is made anew (zero on failure); RGBA is filtered with its colours multiplied by alpha. Errors: M2M_EINVAL,
- * M2M_ENOMEM. */
+/* *out is made anew (zero on failure); RGBA is filtered with its colours multiplied by alpha.
+ * Errors: M2M_EINVAL, M2M_ENOMEM. */
 int image_resize(m2m_image *out, const m2m_image *in, int width, int height, resize_filter filter, m2m_error *err);
-/* dst [height][width][channels] from src [in_height][in_width][channels], neither clamped nor rounded. NEAREST is not
- * offered. Errors: M2M_ENOMEM. */
+/* dst [height][width][channels] from src [in_height][in_width][channels], neither clamped nor
+ * rounded. NEAREST is not offered. Errors: M2M_ENOMEM. */
 int resize_f32(float *dst, int width, int height, const float *src, int in_width, int in_height, int channels,
                resize_filter filter, m2m_error *err);
 
@@ -30,11 +30,12 @@ typedef enum image_fit_mode {
     FIT_STRETCH
 } image_fit_mode;
 
-/* A new RGB image of width x height (bicubic), over the background where `in` is transparent or does not reach. *out
- * is zero on failure. Errors: M2M_EINVAL, M2M_ENOMEM. */
+/* A new RGB image of width x height (bicubic), over the background where `in` is transparent or
+ * does not reach. *out is zero on failure. Errors: M2M_EINVAL, M2M_ENOMEM. */
 int image_fit(m2m_image *out, const m2m_image *in, int width, int height, image_fit_mode mode,
               const uint8_t background[3], m2m_error *err);
-/* What image_fit does, for people: "640 x 480, cropped to 480 x 480, resized to 64 x 64"; into buf, returns buf. */
+/* What image_fit does, for people: "640 x 480, cropped to 480 x 480, resized to 64 x 64"; into
+ * buf, returns buf. */
 const char *image_fit_text(int in_width, int in_height, int width, int height, image_fit_mode mode, char *buf,
                            size_t size);
 

@@ -10,18 +10,18 @@
 static const uint64_t MAX_HEADER = 100000000;
 
 typedef struct entry {
-    const char *name;          /* in the parsed header */
+    const char *name; /* in the parsed header */
     tensor t;
-    uint64_t begin, end;       /* bytes after the header */
-    void *copy;                /* owned, when the file's data is unaligned */
+    uint64_t begin, end; /* bytes after the header */
+    void *copy;          /* owned, when the file's data is unaligned */
 } entry;
 
 struct safetensors {
     char *path;
     file_map map;
     cJSON *header;
-    const cJSON *meta;         /* in the header, or NULL */
-    entry *entries;            /* sorted by name when open */
+    const cJSON *meta; /* in the header, or NULL */
+    entry *entries;    /* sorted by name when open */
     int count;
 };
 
@@ -31,14 +31,15 @@ static int parse_header(safetensors *s, uint64_t *data_at, m2m_error *err)
 {
     const uint8_t *p = s->map.data;
     uint64_t length = 0;
-    if (s->map.size < 8) return fail(err, M2M_EFORMAT, "file has %zu bytes, a header needs 8 or more", s->map.size);
+    if (s->map.size < 8)
+        return fail(err, M2M_EFORMAT, "file has %zu bytes, a header needs 8 or more", s->map.size);
     for (int i = 7; i >= 0; i--) length = length << 8 | p[i];
     if (length > MAX_HEADER)
         return fail(err, M2M_EFORMAT, "header is said to have %llu bytes, at most %llu allowed",
-                    (unsigned long long)length, (unsigned long long)MAX_HEADER);
+            (unsigned long long)length, (unsigned long long)MAX_HEADER);
     if (length > s->map.size - 8)
-        return fail(err, M2M_EFORMAT, "header is said to have %llu bytes, file has %zu", (unsigned long long)length,
-                    s->map.size);
+        return fail(err, M2M_EFORMAT, "header is said to have %llu bytes, file has %zu",
+            (unsigned long long)length, s->map.size);
     if (length < 2 || p[8] != '{') return fail(err, M2M_EFORMAT, "header does not start with '{'");
     *data_at = 8 + length;
     int rc = json_parse(&s->header, (const char *)p + 8, (size_t)length, err);
@@ -49,7 +50,8 @@ static int check_meta(const cJSON *meta, m2m_error *err)
 {
     if (!cJSON_IsObject(meta)) return fail(err, M2M_EFORMAT, "__metadata__ is no object");
     for (const cJSON *m = meta->child; m; m = m->next) {
-        if (!cJSON_IsString(m)) return fail(err, M2M_EFORMAT, "__metadata__: \"%.100s\" is no text", m->string);
+        if (!cJSON_IsString(m))
+            return fail(err, M2M_EFORMAT, "__metadata__: \"%.100s\" is no text", m->string);
     }
     return 0;
 }
@@ -60,7 +62,8 @@ static int read_shape(const cJSON *info, shape *s, m2m_error *err)
     if (!cJSON_IsArray(list)) return fail(err, M2M_EFORMAT, "\"shape\" is no array");
     int rank = cJSON_GetArraySize(list);
     if (rank > MAX_RANK)
-        return fail(err, M2M_EUNSUPPORTED, "has %d dimensions, at most %d are supported", rank, MAX_RANK);
+        return fail(
+            err, M2M_EUNSUPPORTED, "has %d dimensions, at most %d are supported", rank, MAX_RANK);
     return json_ints(info, "shape", 0, INT64_MAX, s->dim, MAX_RANK, &s->rank, err);
 }
 
@@ -71,7 +74,8 @@ static int read_entry(entry *e, const cJSON *info, uint64_t room, m2m_error *err
     int n;
     if (!cJSON_IsObject(info)) return fail(err, M2M_EFORMAT, "is no object");
     int rc = json_text(info, "dtype", &type, err);
-    if (!rc && !dtype_parse(type, &e->t.type)) rc = fail(err, M2M_EFORMAT, "dtype \"%.40s\" is unknown", type);
+    if (!rc && !dtype_parse(type, &e->t.type))
+        rc = fail(err, M2M_EFORMAT, "dtype \"%.40s\" is unknown", type);
     if (!rc) rc = read_shape(info, &e->t.shape, err);
     if (!rc) rc = json_ints(info, "data_offsets", 0, INT64_MAX, range, 2, &n, err);
     if (rc) return rc;
@@ -79,16 +83,16 @@ static int read_entry(entry *e, const cJSON *info, uint64_t room, m2m_error *err
     e->begin = (uint64_t)range[0];
     e->end = (uint64_t)range[1];
     if (e->begin > e->end || e->end > room)
-        return fail(err, M2M_EFORMAT, "lies at %llu..%llu, the file has data at 0..%llu", (unsigned long long)e->begin,
-            (unsigned long long)e->end, (unsigned long long)room);
+        return fail(err, M2M_EFORMAT, "lies at %llu..%llu, the file has data at 0..%llu",
+            (unsigned long long)e->begin, (unsigned long long)e->end, (unsigned long long)room);
     char text[160];
     shape_text(e->t.shape, text, sizeof text);
     if (!shape_count_checked(e->t.shape, &count) ||
         __builtin_mul_overflow(count, (int64_t)dtype_size(e->t.type), &bytes))
         return fail(err, M2M_EFORMAT, "shape %s has more elements than can be counted", text);
     if ((uint64_t)bytes != e->end - e->begin)
-        return fail(err, M2M_EFORMAT, "shape %s of %s needs %lld bytes, data_offsets give %llu", text,
-                    dtype_name(e->t.type), (long long)bytes, (unsigned long long)(e->end - e->begin));
+        return fail(err, M2M_EFORMAT, "shape %s of %s needs %lld bytes, data_offsets give %llu",
+            text, dtype_name(e->t.type), (long long)bytes, (unsigned long long)(e->end - e->begin));
     return 0;
 }
 
@@ -112,14 +116,15 @@ static int check_places(safetensors *s, uint64_t room, m2m_error *err)
     for (int i = 0; i < s->count; i++) {
         const entry *e = &s->entries[i];
         if (e->begin != at)
-            return fail(
-                err, M2M_EFORMAT, "tensor \"%.200s\" begins at %llu, %s at %llu", e->name, (unsigned long long)e->begin,
-                e->begin < at ? "but the one before ends" : "leaving a hole that begins", (unsigned long long)at);
+            return fail(err, M2M_EFORMAT, "tensor \"%.200s\" begins at %llu, %s at %llu", e->name,
+                (unsigned long long)e->begin,
+                e->begin < at ? "but the one before ends" : "leaving a hole that begins",
+                (unsigned long long)at);
         at = e->end;
     }
     if (at != room)
-        return fail(err, M2M_EFORMAT, "tensors end at byte %llu of the data, file at %llu", (unsigned long long)at,
-            (unsigned long long)room);
+        return fail(err, M2M_EFORMAT, "tensors end at byte %llu of the data, file at %llu",
+            (unsigned long long)at, (unsigned long long)room);
     return 0;
 }
 
@@ -135,7 +140,8 @@ static int place_data(safetensors *s, uint64_t data_at, m2m_error *err)
         if (size == 0 || (uintptr_t)data % dtype_size(e->t.type) == 0) continue;
         e->copy = malloc(size);
         if (!e->copy)
-            return fail(err, M2M_ENOMEM, "no memory for %zu unaligned bytes of tensor \"%.200s\"", size, e->name);
+            return fail(err, M2M_ENOMEM, "no memory for %zu unaligned bytes of tensor \"%.200s\"",
+                size, e->name);
         memcpy(e->copy, data, size);
         e->t.data = e->copy;
         e->t.mapped = false;
@@ -232,11 +238,13 @@ const tensor *safetensors_at(const safetensors *s, int i)
 const tensor *safetensors_find(const safetensors *s, const char *name)
 {
     entry key = {.name = name};
-    const entry *e = s->count ? bsearch(&key, s->entries, (size_t)s->count, sizeof key, by_name) : NULL;
+    const entry *e =
+        s->count ? bsearch(&key, s->entries, (size_t)s->count, sizeof key, by_name) : NULL;
     return e ? &e->t : NULL;
 }
 
-int safetensors_need(const safetensors *s, const char *name, const shape *wanted, const tensor **out, m2m_error *err)
+int safetensors_need(
+    const safetensors *s, const char *name, const shape *wanted, const tensor **out, m2m_error *err)
 {
     char found[160], want[160];
     const tensor *t = safetensors_find(s, name);

@@ -9,14 +9,16 @@
 
 static int by_layout(const void *a, const void *b)
 {
-    const safetensors_item *x = *(const safetensors_item *const *)a, *y = *(const safetensors_item *const *)b;
+    const safetensors_item *x = *(const safetensors_item *const *)a,
+                           *y = *(const safetensors_item *const *)b;
     size_t m = dtype_size(x->stored), n = dtype_size(y->stored);
     return m != n ? (m > n ? -1 : 1) : strcmp(x->name, y->name);
 }
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const safetensors_item *const *)a)->name, (*(const safetensors_item *const *)b)->name);
+    return strcmp(
+        (*(const safetensors_item *const *)a)->name, (*(const safetensors_item *const *)b)->name);
 }
 
 static int check_names(const safetensors_item **order, int n, m2m_error *err)
@@ -32,7 +34,8 @@ static int check_names(const safetensors_item **order, int n, m2m_error *err)
     return 0;
 }
 
-static void add_header(str *s, const safetensors_item **order, int n, const m2m_text *meta, int n_meta)
+static void add_header(
+    str *s, const safetensors_item **order, int n, const m2m_text *meta, int n_meta)
 {
     unsigned long long at = 0;
     str_add(s, "{");
@@ -48,10 +51,12 @@ static void add_header(str *s, const safetensors_item **order, int n, const m2m_
     }
     for (int i = 0; i < n; i++) {
         const tensor *t = &order[i]->t;
-        unsigned long long size = (unsigned long long)shape_count(t->shape) * dtype_size(order[i]->stored);
+        unsigned long long size =
+            (unsigned long long)shape_count(t->shape) * dtype_size(order[i]->stored);
         str_json(s, order[i]->name);
         str_printf(s, ":{\"dtype\":\"%s\",\"shape\":[", dtype_name(order[i]->stored));
-        for (int k = 0; k < t->shape.rank; k++) str_printf(s, k ? ",%lld" : "%lld", (long long)t->shape.dim[k]);
+        for (int k = 0; k < t->shape.rank; k++)
+            str_printf(s, k ? ",%lld" : "%lld", (long long)t->shape.dim[k]);
         str_printf(s, "],\"data_offsets\":[%llu,%llu]}%s", at, at + size, i + 1 < n ? "," : "");
         at += size;
     }
@@ -78,7 +83,8 @@ static int write_data(file_out *f, const safetensors_item *item, m2m_error *err)
     return 0;
 }
 
-static int write_file(const char *path, const str *header, const safetensors_item **order, int n, m2m_error *err)
+static int write_file(
+    const char *path, const str *header, const safetensors_item **order, int n, m2m_error *err)
 {
     file_out *f;
     uint8_t length[8];
@@ -95,8 +101,8 @@ static int write_file(const char *path, const str *header, const safetensors_ite
     return rc;
 }
 
-int safetensors_save(const char *path, const safetensors_item *items, int n, const m2m_text *meta, int n_meta,
-                     m2m_error *err)
+int safetensors_save(const char *path, const safetensors_item *items, int n, const m2m_text *meta,
+    int n_meta, m2m_error *err)
 {
     str header = {0};
     const safetensors_item **order = malloc(((size_t)n + 1) * sizeof *order);

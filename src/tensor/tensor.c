@@ -10,10 +10,21 @@ static const struct {
     const char *name;
     size_t size;
 } types[DT_COUNT] = {
-    [DT_BOOL] = {"BOOL", 1}, [DT_U8] = {"U8", 1}, [DT_I8] = {"I8", 1}, [DT_F8_E5M2] = {"F8_E5M2", 1},
-    [DT_F8_E4M3] = {"F8_E4M3", 1}, [DT_I16] = {"I16", 2}, [DT_U16] = {"U16", 2}, [DT_F16] = {"F16", 2},
-    [DT_BF16] = {"BF16", 2}, [DT_I32] = {"I32", 4}, [DT_U32] = {"U32", 4}, [DT_F32] = {"F32", 4},
-    [DT_F64] = {"F64", 8}, [DT_I64] = {"I64", 8}, [DT_U64] = {"U64", 8},
+    [DT_BOOL] = {"BOOL", 1},
+    [DT_U8] = {"U8", 1},
+    [DT_I8] = {"I8", 1},
+    [DT_F8_E5M2] = {"F8_E5M2", 1},
+    [DT_F8_E4M3] = {"F8_E4M3", 1},
+    [DT_I16] = {"I16", 2},
+    [DT_U16] = {"U16", 2},
+    [DT_F16] = {"F16", 2},
+    [DT_BF16] = {"BF16", 2},
+    [DT_I32] = {"I32", 4},
+    [DT_U32] = {"U32", 4},
+    [DT_F32] = {"F32", 4},
+    [DT_F64] = {"F64", 8},
+    [DT_I64] = {"I64", 8},
+    [DT_U64] = {"U64", 8},
 };
 
 /* ---- Shapes ---- */
@@ -109,7 +120,8 @@ bool dtype_parse(const char *name, dtype *t)
 
 bool dtype_is_float(dtype t)
 {
-    return t == DT_F8_E5M2 || t == DT_F8_E4M3 || t == DT_F16 || t == DT_BF16 || t == DT_F32 || t == DT_F64;
+    return t == DT_F8_E5M2 || t == DT_F8_E4M3 || t == DT_F16 || t == DT_BF16 || t == DT_F32 ||
+           t == DT_F64;
 }
 
 /* ---- Conversion. The 16-bit ones have no branches, so that compilers vectorize their loops. ---- */
@@ -131,7 +143,7 @@ static inline float float_of(uint32_t u)
 static inline float from_half(uint16_t h)
 {
     uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13, exponent = magnitude & 0x0f800000;
-    uint32_t normal = magnitude + 0x38000000;                                  /* exponent bias 15 -> 127 */
+    uint32_t normal = magnitude + 0x38000000; /* exponent bias 15 -> 127 */
     uint32_t subnormal = bits_of(float_of(normal + 0x00800000) - float_of(0x38800000));
     uint32_t special = normal + 0x38000000;
     uint32_t u = exponent == 0x0f800000 ? special : exponent == 0 ? subnormal : normal;
@@ -141,8 +153,8 @@ static inline float from_half(uint16_t h)
 static inline uint16_t to_half(float f)
 {
     uint32_t u = bits_of(f), sign = u & 0x80000000u, m = u ^ sign;
-    uint32_t special = m > 0x7f800000 ? 0x7e00 : 0x7c00;                       /* NaN, or infinity and too large */
-    uint32_t subnormal = bits_of(float_of(m) + 0.5f) - bits_of(0.5f);          /* the FPU rounds to even */
+    uint32_t special = m > 0x7f800000 ? 0x7e00 : 0x7c00; /* NaN, or infinity and too large */
+    uint32_t subnormal = bits_of(float_of(m) + 0.5f) - bits_of(0.5f); /* the FPU rounds to even */
     uint32_t normal = (m + 0xc8000fffu + ((m >> 13) & 1)) >> 13;
     uint32_t h = m >= 0x47800000 ? special : m < 0x38800000 ? subnormal : normal;
     return (uint16_t)(h | sign >> 16);
@@ -164,9 +176,9 @@ static float from_e4m3(uint8_t b)
     return b & 0x80 ? -f : f;
 }
 
-#define READ(ctype, expression)                           \
-    do {                                                  \
-        const ctype *s = src;                             \
+#define READ(ctype, expression)                                \
+    do {                                                       \
+        const ctype *s = src;                                  \
         for (int64_t i = 0; i < n; i++) dst[i] = (expression); \
     } while (0)
 
@@ -206,12 +218,13 @@ static uint64_t nearest_u64(float f)
 
 static int64_t nearest_i64(float f)
 {
-    return f >= 9223372036854775808.0f ? INT64_MAX : nearest(f, -9223372036854775808.0, 9223372036854774784.0);
+    return f >= 9223372036854775808.0f ? INT64_MAX
+                                       : nearest(f, -9223372036854775808.0, 9223372036854774784.0);
 }
 
-#define WRITE(ctype, expression)                               \
-    do {                                                       \
-        ctype *d = dst;                                        \
+#define WRITE(ctype, expression)                                    \
+    do {                                                            \
+        ctype *d = dst;                                             \
         for (int64_t i = 0; i < n; i++) d[i] = (ctype)(expression); \
     } while (0)
 

@@ -19,31 +19,38 @@ struct weights {
     char *path;
     safetensors **files;
     int n_files;
-    named *all;                /* sorted by name */
+    named *all; /* sorted by name */
     int count;
 };
 
 /* ---- Which file ---- */
 
 static const char *const CANDIDATES[] = {
-    "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors.index.fp16.json",
-    "model.safetensors", "model.safetensors.index.json", "model.fp16.safetensors", "model.safetensors.index.fp16.json",
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.fp16.safetensors",
+    "diffusion_pytorch_model.safetensors.index.fp16.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model.fp16.safetensors",
+    "model.safetensors.index.fp16.json",
 };
 
 static int refuse_directory(const char *dir, m2m_error *err)
 {
-    static const char *const pickled[] = {"diffusion_pytorch_model.bin", "pytorch_model.bin", "model.ckpt"};
+    static const char *const pickled[] = {
+        "diffusion_pytorch_model.bin", "pytorch_model.bin", "model.ckpt"};
     for (size_t i = 0; i < sizeof pickled / sizeof *pickled; i++) {
         char *path = path_join(dir, pickled[i]);
         bool found = path && file_exists(path);
         free(path);
         if (found)
-            return fail(err, M2M_EUNSUPPORTED, "%s: has %s, a pickle, which can run code when read; wanted safetensors",
-                        dir, pickled[i]);
+            return fail(err, M2M_EUNSUPPORTED,
+                "%s: has %s, a pickle, which can run code when read; wanted safetensors", dir,
+                pickled[i]);
     }
-    return fail(err, M2M_EIO, "%s: has no %s, %s or their .fp16 or .index.json forms", dir, CANDIDATES[0],
-                CANDIDATES[4]);
+    return fail(err, M2M_EIO, "%s: has no %s, %s or their .fp16 or .index.json forms", dir,
+        CANDIDATES[0], CANDIDATES[4]);
 }
 
 static int choose(char **chosen, const char *path, m2m_error *err)
@@ -93,7 +100,8 @@ static int open_file(weights *w, const char *name, m2m_error *err)
 
 static bool plain_name(const char *name)
 {
-    return name[0] && name[0] != '.' && !strchr(name, '/') && !strchr(name, '\\') && path_ends(name, ".safetensors");
+    return name[0] && name[0] != '.' && !strchr(name, '/') && !strchr(name, '\\') &&
+           path_ends(name, ".safetensors");
 }
 
 /* The distinct shard names of the map, sorted; to be freed (the texts are the map's). */
@@ -107,8 +115,8 @@ static int shard_names(const cJSON *map, const char ***out, int *n, m2m_error *e
         if (!cJSON_IsString(m) || !plain_name(m->valuestring)) {
             char found[96];
             rc = fail(err, M2M_EFORMAT,
-                      "weight_map: \"%.100s\" lies in %s, wanted a *.safetensors in the same directory", m->string,
-                      json_found(m, found, sizeof found));
+                "weight_map: \"%.100s\" lies in %s, wanted a *.safetensors in the same directory",
+                m->string, json_found(m, found, sizeof found));
         } else {
             names[i++] = m->valuestring;
         }
@@ -118,7 +126,8 @@ static int shard_names(const cJSON *map, const char ***out, int *n, m2m_error *e
         if (k == 0 || strcmp(names[k], names[k - 1]) != 0) names[kept++] = names[k];
     }
     if (!rc && (kept == 0 || kept > MAX_FILES))
-        rc = fail(err, M2M_EFORMAT, "weight_map names %zu files, wanted 1..%d", kept, (int)MAX_FILES);
+        rc = fail(
+            err, M2M_EFORMAT, "weight_map names %zu files, wanted 1..%d", kept, (int)MAX_FILES);
     if (rc) {
         free(names);
         return rc;
@@ -133,16 +142,20 @@ static int check_map(const weights *w, const cJSON *map, m2m_error *err)
 {
     for (const cJSON *m = map->child; m; m = m->next) {
         named key = {.name = m->string};
-        const named *found = w->count ? bsearch(&key, w->all, (size_t)w->count, sizeof key, by_name) : NULL;
-        if (!found) return fail(err, M2M_EFORMAT, "tensor \"%.150s\" is not in %s", m->string, m->valuestring);
+        const named *found =
+            w->count ? bsearch(&key, w->all, (size_t)w->count, sizeof key, by_name) : NULL;
+        if (!found)
+            return fail(
+                err, M2M_EFORMAT, "tensor \"%.150s\" is not in %s", m->string, m->valuestring);
         const char *file = path_base(safetensors_path(w->files[found->file]));
         if (strcmp(file, m->valuestring) != 0)
-            return fail(err, M2M_EFORMAT, "tensor \"%.150s\" is in %s, weight_map says %s", m->string, file,
-                        m->valuestring);
+            return fail(err, M2M_EFORMAT, "tensor \"%.150s\" is in %s, weight_map says %s",
+                m->string, file, m->valuestring);
     }
     int mapped = cJSON_GetArraySize(map);
     if (mapped != w->count)
-        return fail(err, M2M_EFORMAT, "weight_map names %d tensors, the files hold %d", mapped, w->count);
+        return fail(
+            err, M2M_EFORMAT, "weight_map names %d tensors, the files hold %d", mapped, w->count);
     return 0;
 }
 
@@ -151,15 +164,18 @@ static int collect(weights *w, m2m_error *err)
     int64_t total = 0;
     for (int f = 0; f < w->n_files; f++) total += safetensors_count(w->files[f]);
     w->all = malloc(((size_t)total + 1) * sizeof *w->all);
-    if (!w->all) return fail(err, M2M_ENOMEM, "no memory for the names of %lld tensors", (long long)total);
+    if (!w->all)
+        return fail(err, M2M_ENOMEM, "no memory for the names of %lld tensors", (long long)total);
     for (int f = 0; f < w->n_files; f++) {
         for (int i = 0; i < safetensors_count(w->files[f]); i++)
-            w->all[w->count++] = (named){safetensors_name(w->files[f], i), safetensors_at(w->files[f], i), f};
+            w->all[w->count++] =
+                (named){safetensors_name(w->files[f], i), safetensors_at(w->files[f], i), f};
     }
     if (w->count) qsort(w->all, (size_t)w->count, sizeof *w->all, by_name);
     for (int i = 1; i < w->count; i++) {
         if (strcmp(w->all[i - 1].name, w->all[i].name) == 0)
-            return fail(err, M2M_EFORMAT, "tensor \"%.150s\" is in two of the files", w->all[i].name);
+            return fail(
+                err, M2M_EFORMAT, "tensor \"%.150s\" is in two of the files", w->all[i].name);
     }
     return 0;
 }
@@ -204,7 +220,8 @@ int weights_open(weights **out, const char *path, m2m_error *err)
         rc = open_sharded(w, err);
     } else if (!rc) {
         w->files = calloc(1, sizeof(safetensors *));
-        rc = w->files ? open_file(w, path_base(w->path), err) : fail(err, M2M_ENOMEM, "%s: no memory to open it", path);
+        rc = w->files ? open_file(w, path_base(w->path), err)
+                      : fail(err, M2M_ENOMEM, "%s: no memory to open it", path);
         if (!rc) rc = collect(w, err);
     }
     if (rc)
@@ -245,7 +262,8 @@ const tensor *weights_at(const weights *w, int i)
 const tensor *weights_find(const weights *w, const char *name)
 {
     named key = {.name = name};
-    const named *found = w->count ? bsearch(&key, w->all, (size_t)w->count, sizeof key, by_name) : NULL;
+    const named *found =
+        w->count ? bsearch(&key, w->all, (size_t)w->count, sizeof key, by_name) : NULL;
     return found ? found->t : NULL;
 }
 

@@ -1,9 +1,12 @@
-/* The weights of one component: a safetensors file, or several with an index (diffusers' and transformers' layout).
+/* The weights of one component: a safetensors file, or several with an index (diffusers' and
+ * transformers' layout).
  *
- * weights_open takes the component's directory, a *.safetensors file or a *.safetensors.index.json. In a directory it
- * takes the first that exists of diffusion_pytorch_model, then model, each as .safetensors, .safetensors.index.json,
- * .fp16.safetensors, .safetensors.index.fp16.json. Files are mapped, not read. An index must name exactly the tensors
- * that its shards hold, and shards are plain names in the same directory. Immutable when open: any thread may read. */
+ * weights_open takes the component's directory, a *.safetensors file or a
+ * *.safetensors.index.json. In a directory it takes the first that exists of
+ * diffusion_pytorch_model, then model, each as .safetensors, .safetensors.index.json,
+ * .fp16.safetensors, .safetensors.index.fp16.json. Files are mapped, not read. An index must
+ * name exactly the tensors that its shards hold, and shards are plain names in the same
+ * directory. Immutable when open: any thread may read. */
 #ifndef TENSOR_WEIGHTS_H
 #define TENSOR_WEIGHTS_H
 
@@ -12,8 +15,8 @@
 
 typedef struct weights weights;
 
-/* Errors as safetensors_open's; M2M_EUNSUPPORTED when there are only pickled weights (.bin, .ckpt: reading them can
- * run code). */
+/* Errors as safetensors_open's; M2M_EUNSUPPORTED when there are only pickled weights (.bin,
+ * .ckpt: reading them can run code). */
 int weights_open(weights **out, const char *path, m2m_error *err);
 void weights_close(weights **w);                       /* its tensors and names end too */
 

@@ -184,7 +184,7 @@ static void unreadable_things_are_named(void **state)
     assert_null(text);
     unlink(path);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(file_map_open(&m, path, &err), M2M_EIO);       /* and does not wait for a writer */
+    assert_int_equal(file_map_open(&m, path, &err), M2M_EIO); /* and does not wait for a writer */
     unlink(path);
 }
 
@@ -250,10 +250,15 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_is_read), cmocka_unit_test(large_writes_keep_their_order),
-        cmocka_unit_test(abandoned_leaves_nothing), cmocka_unit_test(full_disk_keeps_the_old_file),
-        cmocka_unit_test(devices_are_written_directly), cmocka_unit_test(unwritable_places_are_named),
-        cmocka_unit_test(unreadable_things_are_named), cmocka_unit_test(appending), cmocka_unit_test(directories),
+        cmocka_unit_test(written_is_read),
+        cmocka_unit_test(large_writes_keep_their_order),
+        cmocka_unit_test(abandoned_leaves_nothing),
+        cmocka_unit_test(full_disk_keeps_the_old_file),
+        cmocka_unit_test(devices_are_written_directly),
+        cmocka_unit_test(unwritable_places_are_named),
+        cmocka_unit_test(unreadable_things_are_named),
+        cmocka_unit_test(appending),
+        cmocka_unit_test(directories),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

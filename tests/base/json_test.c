@@ -13,20 +13,9 @@
 static void good_texts_pass(void **state)
 {
     (void)state;
-    static const char *const good[] = {"{}",
-                                       "[]",
-                                       "0",
-                                       "-0",
-                                       "1.5e-3",
-                                       "1E+2",
-                                       "\"\"",
-                                       "true",
-                                       " null ",
-                                       "[1,2,[3,{}],{\"a\":[]}]",
-                                       "{\"a\":1,\"b\":{\"a\":2}}",
-                                       "\"\\u00e9\\ud83d\\ude00\\n\\/\"",
-                                       "\"\xC3\xA9\xF0\x9F\x98\x80\x7F\"",
-                                       "\t[\r\n1 , 2 ]\n"};
+    static const char *const good[] = {"{}", "[]", "0", "-0", "1.5e-3", "1E+2", "\"\"", "true",
+        " null ", "[1,2,[3,{}],{\"a\":[]}]", "{\"a\":1,\"b\":{\"a\":2}}",
+        "\"\\u00e9\\ud83d\\ude00\\n\\/\"", "\"\xC3\xA9\xF0\x9F\x98\x80\x7F\"", "\t[\r\n1 , 2 ]\n"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         m2m_error err = {0};
         cJSON *root = NULL;
@@ -103,7 +92,8 @@ static void every_beginning_is_refused(void **state)
     (void)state;
     const char *text = "{\"a\\u00e9\":[1.5e3,\"\xF0\x9F\x98\x80\",{\"b\":null}],\"c\":false}";
     for (size_t n = 0; n < strlen(text); n++) {
-        char *copy = malloc(n ? n : 1);              /* exactly n bytes: reading further shows under the sanitizer */
+        char *copy =
+            malloc(n ? n : 1); /* exactly n bytes: reading further shows under the sanitizer */
         memcpy(copy, text, n);
         cJSON *root = NULL;
         assert_int_equal(json_parse(&root, copy, n, NULL), M2M_EFORMAT);
@@ -149,8 +139,8 @@ static void number_of_values_is_limited(void **state)
 static void double_keys_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"{\"a\":1,\"b\":2,\"a\":3}", "[{\"x\":{\"a\":1,\"\\u0061\":1}}]",
-                                      "{\"\":1,\"\":1}"};
+    static const char *const bad[] = {
+        "{\"a\":1,\"b\":2,\"a\":3}", "[{\"x\":{\"a\":1,\"\\u0061\":1}}]", "{\"\":1,\"\":1}"};
     for (int i = 0; i < 3; i++) {
         m2m_error err = {0};
         cJSON *root;
@@ -170,7 +160,8 @@ static void files(void **state)
     assert_int_equal(json_load(&root, path, &err), M2M_EIO);
     assert_int_equal(file_write_all(path, "{\n]", 3, NULL), 0);
     assert_int_equal(json_load(&root, path, &err), M2M_EFORMAT);
-    assert_string_equal(err.msg + strlen(path), ": JSON, line 2, byte 2 of 3: a key in quotes was wanted");
+    assert_string_equal(
+        err.msg + strlen(path), ": JSON, line 2, byte 2 of 3: a key in quotes was wanted");
     assert_int_equal(file_write_all(path, "{\"a\": 1.25}", 11, NULL), 0);
     assert_int_equal(json_load(&root, path, &err), 0);
     assert_int_equal(json_save(root, path, NULL), 0);
@@ -191,7 +182,8 @@ static cJSON *object;
 static int parse_object(void **state)
 {
     (void)state;
-    const char *text = "{\"i\":7,\"r\":2.5,\"big\":9007199254740994,\"t\":true,\"s\":\"text\",\"n\":null,\"l\":[1,2,3],"
+    const char *text = "{\"i\":7,\"r\":2.5,\"big\":9007199254740994,\"t\":true,\"s\":\"text\","
+                       "\"n\":null,\"l\":[1,2,3],"
                        "\"m\":[1,2.5],\"o\":{}}";
     return json_parse(&object, text, strlen(text), NULL);
 }
@@ -251,7 +243,8 @@ static void getters_say_what_they_found(void **state)
     assert_string_equal(err.msg, "\"i\" is 7, wanted an integer in 8..9");
     assert_int_equal(json_int(object, "r", 0, 9, &i, &err), M2M_EFORMAT);
     assert_string_equal(err.msg, "\"r\" is 2.5, wanted an integer in 0..9");
-    assert_int_equal(json_int(object, "big", 0, INT64_MAX, &i, &err), M2M_EFORMAT);      /* a double would round it */
+    assert_int_equal(
+        json_int(object, "big", 0, INT64_MAX, &i, &err), M2M_EFORMAT); /* a double would round it */
     assert_int_equal(json_int(object, "absent", 0, 9, &i, &err), M2M_EFORMAT);
     assert_string_equal(err.msg, "\"absent\" is absent, wanted an integer in 0..9");
     assert_int_equal(json_real(object, "n", 0, 1, &r, &err), M2M_EFORMAT);

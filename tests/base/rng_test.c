@@ -13,11 +13,12 @@
 static void published_vectors(void **state)
 {
     (void)state;
-    static const uint32_t v[3][10] = {{0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
-                                      {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff,
-                                       0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
-                                      {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0,
-                                       0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}};
+    static const uint32_t v[3][10] = {
+        {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
+        {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x408f276d,
+            0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
+        {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09,
+            0x94fdcceb, 0x5001e420, 0x24126ea1}};
     for (int i = 0; i < 3; i++) {
         uint32_t out[4];
         philox(v[i], v[i] + 4, out);
@@ -99,7 +100,7 @@ static void sequences(void **state)
     rng a = rng_make(5, 6, 7), b = a;
     uint32_t counts[6] = {0};
     for (int i = 0; i < 1000; i++) assert_int_equal(rng_u32(&a), rng_u32(&b));
-    b = a;                                           /* a copy goes on alike */
+    b = a; /* a copy goes on alike */
     assert_true(rng_real(&a) == rng_real(&b));
     for (int i = 0; i < 60000; i++) counts[rng_below(&a, 6)]++;
     for (int i = 0; i < 6; i++) assert_true(counts[i] > 9500 && counts[i] < 10500);
@@ -132,9 +133,13 @@ static void shuffles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_vectors), cmocka_unit_test(a_shorter_request_is_a_beginning),
-        cmocka_unit_test(every_coordinate_counts), cmocka_unit_test(values_are_fixed), cmocka_unit_test(moments),
-        cmocka_unit_test(sequences), cmocka_unit_test(shuffles),
+        cmocka_unit_test(published_vectors),
+        cmocka_unit_test(a_shorter_request_is_a_beginning),
+        cmocka_unit_test(every_coordinate_counts),
+        cmocka_unit_test(values_are_fixed),
+        cmocka_unit_test(moments),
+        cmocka_unit_test(sequences),
+        cmocka_unit_test(shuffles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,11 +49,10 @@ static void failure_sticks(void **state)
 static void json_texts(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {{"", "\"\""},
-                                           {"a\"b\\c", "\"a\\\"b\\\\c\""},
-                                           {"\n\t\r\x01\x7f", "\"\\n\\t\\u000d\\u0001\\u007f\""},
-                                           {"\xC3\xA9\xF0\x9F\x98\x80", "\"\xC3\xA9\xF0\x9F\x98\x80\""},
-                                           {"a\xFF\xC3", "\"a\xEF\xBF\xBD\xEF\xBF\xBD\""}};
+    static const char *const cases[][2] = {{"", "\"\""}, {"a\"b\\c", "\"a\\\"b\\\\c\""},
+        {"\n\t\r\x01\x7f", "\"\\n\\t\\u000d\\u0001\\u007f\""},
+        {"\xC3\xA9\xF0\x9F\x98\x80", "\"\xC3\xA9\xF0\x9F\x98\x80\""},
+        {"a\xFF\xC3", "\"a\xEF\xBF\xBD\xEF\xBF\xBD\""}};
     for (int i = 0; i < 5; i++) {
         str s = {0};
         str_json(&s, cases[i][0]);
@@ -65,8 +64,8 @@ static void json_texts(void **state)
 static void numbers(void **state)
 {
     (void)state;
-    static const double values[] = {
-        0, -1, 0.1, 1e-5, 1.0 / 3, 7.5, 1e300, 5e-324, 123456789012345678.0, 2.2250738585072014e-308};
+    static const double values[] = {0, -1, 0.1, 1e-5, 1.0 / 3, 7.5, 1e300, 5e-324,
+        123456789012345678.0, 2.2250738585072014e-308};
     str s = {0};
     for (int i = 0; i < 10; i++) {
         str_clear(&s);
@@ -88,22 +87,11 @@ static void utf8(void **state)
         const char *bytes;
         int size;
         uint32_t code;
-    } cases[] = {{"a", 1, 'a'},
-                 {"\xC3\xA9", 2, 0xe9},
-                 {"\xE2\x9C\x93", 3, 0x2713},
-                 {"\xF0\x9F\x98\x80", 4, 0x1f600},
-                 {"\xF4\x8F\xBF\xBF", 4, 0x10ffff},
-                 {"\x80", 0, 0},
-                 {"\xC0\x80", 0, 0},
-                 {"\xC1\xBF", 0, 0},
-                 {"\xE0\x9F\xBF", 0, 0},
-                 {"\xED\xA0\x80", 0, 0},
-                 {"\xF0\x8F\xBF\xBF", 0, 0},
-                 {"\xF4\x90\x80\x80", 0, 0},
-                 {"\xF8\x88\x80\x80", 0, 0},
-                 {"\xC3", 0, 0},
-                 {"\xE2\x9C", 0, 0},
-                 {"\xE2\x28\x93", 0, 0}};
+    } cases[] = {{"a", 1, 'a'}, {"\xC3\xA9", 2, 0xe9}, {"\xE2\x9C\x93", 3, 0x2713},
+        {"\xF0\x9F\x98\x80", 4, 0x1f600}, {"\xF4\x8F\xBF\xBF", 4, 0x10ffff}, {"\x80", 0, 0},
+        {"\xC0\x80", 0, 0}, {"\xC1\xBF", 0, 0}, {"\xE0\x9F\xBF", 0, 0}, {"\xED\xA0\x80", 0, 0},
+        {"\xF0\x8F\xBF\xBF", 0, 0}, {"\xF4\x90\x80\x80", 0, 0}, {"\xF8\x88\x80\x80", 0, 0},
+        {"\xC3", 0, 0}, {"\xE2\x9C", 0, 0}, {"\xE2\x28\x93", 0, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint32_t code = 0;
         assert_int_equal(utf8_next(cases[i].bytes, strlen(cases[i].bytes), &code), cases[i].size);
@@ -117,8 +105,11 @@ static void utf8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces),  cmocka_unit_test(failure_sticks), cmocka_unit_test(json_texts),
-        cmocka_unit_test(numbers), cmocka_unit_test(utf8),
+        cmocka_unit_test(pieces),
+        cmocka_unit_test(failure_sticks),
+        cmocka_unit_test(json_texts),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,8 @@ static void bytes_equal_pillows(void **state)
         int filter = 0;
         while (strcmp(filters[filter], how) != 0) filter++;
         m2m_image in = view(safetensors_find(golden, input)), want = view(t), got;
-        assert_int_equal(image_resize(&got, &in, want.width, want.height, (resize_filter)filter, NULL), 0);
+        assert_int_equal(
+            image_resize(&got, &in, want.width, want.height, (resize_filter)filter, NULL), 0);
         if (memcmp(got.data, want.data, image_bytes(&want)) != 0) fail_msg("%s differs", name);
         m2m_image_free(&got);
         done++;
@@ -71,9 +72,12 @@ static void floats_equal_pillows(void **state)
         const int w = (int)t->shape.dim[1], h = (int)t->shape.dim[0];
         float *got = malloc((size_t)(w * h * 3) * sizeof *got);
         assert_non_null(got);
-        assert_int_equal(resize_f32(got, w, h, src, in.width, in.height, 3, (resize_filter)filter, NULL), 0);
-        /* Both sum in double and round to float once a pass: half a unit in the last place of values up to 300, twice. */
-        for (int k = 0; k < w * h * 3; k++) assert_true(fabsf(got[k] - ((const float *)t->data)[k]) <= 4e-5f);
+        assert_int_equal(
+            resize_f32(got, w, h, src, in.width, in.height, 3, (resize_filter)filter, NULL), 0);
+        /* Both sum in double and round to float once a pass: half a unit in the last place of
+         * values up to 300, twice. */
+        for (int k = 0; k < w * h * 3; k++)
+            assert_true(fabsf(got[k] - ((const float *)t->data)[k]) <= 4e-5f);
         free(got);
         done++;
     }
@@ -113,7 +117,8 @@ static const uint8_t gray[3] = {10, 20, 30};
 static void is(const m2m_image *img, int x, int y, int r, int g, int b)
 {
     const uint8_t *p = img->data + 3 * (y * img->width + x);
-    if (p[0] != r || p[1] != g || p[2] != b) fail_msg("at %d, %d: %d %d %d, wanted %d %d %d", x, y, p[0], p[1], p[2], r, g, b);
+    if (p[0] != r || p[1] != g || p[2] != b)
+        fail_msg("at %d, %d: %d %d %d, wanted %d %d %d", x, y, p[0], p[1], p[2], r, g, b);
 }
 
 static void crop_keeps_the_centre(void **state)
@@ -170,7 +175,9 @@ static void every_shape_fits(void **state)
         if ((int64_t)w * h > 1000 && (int64_t)tw * th > 1000) continue;
         assert_int_equal(m2m_image_new(&in, w, h, 3, NULL), 0);
         memset(in.data, 77, image_bytes(&in));
-        assert_int_equal(image_fit(&out, &in, tw, th, (image_fit_mode)(i / 625), (const uint8_t[]){77, 77, 77}, NULL), 0);
+        assert_int_equal(image_fit(&out, &in, tw, th, (image_fit_mode)(i / 625),
+                             (const uint8_t[]){77, 77, 77}, NULL),
+            0);
         assert_true(out.width == tw && out.height == th);
         for (size_t k = 0; k < image_bytes(&out); k++) assert_int_equal(out.data[k], 77);
         m2m_image_free(&out);
@@ -193,9 +200,12 @@ static void what_is_done_is_said(void **state)
         "640 x 480, cropped to 480 x 480, resized to 64 x 64");
     assert_string_equal(image_fit_text(640, 480, 64, 64, FIT_PAD, buf, sizeof buf),
         "640 x 480, resized to 64 x 48, padded to 64 x 64");
-    assert_string_equal(image_fit_text(640, 480, 64, 64, FIT_STRETCH, buf, sizeof buf), "640 x 480, resized to 64 x 64");
-    assert_string_equal(image_fit_text(128, 128, 64, 64, FIT_CROP, buf, sizeof buf), "128 x 128, resized to 64 x 64");
-    assert_string_equal(image_fit_text(64, 64, 64, 64, FIT_PAD, buf, sizeof buf), "64 x 64, as it is");
+    assert_string_equal(image_fit_text(640, 480, 64, 64, FIT_STRETCH, buf, sizeof buf),
+        "640 x 480, resized to 64 x 64");
+    assert_string_equal(image_fit_text(128, 128, 64, 64, FIT_CROP, buf, sizeof buf),
+        "128 x 128, resized to 64 x 64");
+    assert_string_equal(
+        image_fit_text(64, 64, 64, 64, FIT_PAD, buf, sizeof buf), "64 x 64, as it is");
 }
 
 static void sizes_and_colours_are_parsed(void **state)
@@ -207,8 +217,8 @@ static void sizes_and_colours_are_parsed(void **state)
     image_fit_mode mode;
     assert_int_equal(parse_size("640x48", &w, &h, NULL), 0);
     assert_true(w == 640 && h == 48);
-    static const char *const bad[] = {"", "64", "64x", "x64", "64x64x64", "0x64", "64x65536", "-64x64", "64 x64", "6e1x64",
-        "99999999999999999999x64"};
+    static const char *const bad[] = {"", "64", "64x", "x64", "64x64x64", "0x64", "64x65536",
+        "-64x64", "64 x64", "6e1x64", "99999999999999999999x64"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(parse_size(bad[i], &w, &h, &err), M2M_EINVAL);
         assert_non_null(strstr(err.msg, bad[i]));

@@ -1,4 +1,5 @@
-/* Contact sheets, charts and what they are drawn with: places, colours, clipping; odd input is refused or does no harm. */
+/* Contact sheets, charts and what they are drawn with: places, colours, clipping; odd input is
+ * refused or does no harm. */
 #include "image/draw.h"
 #include "image/font.h"
 #include "image/image.h"
@@ -20,7 +21,8 @@ static const uint8_t *at(const m2m_image *img, int x, int y)
 static int count(const m2m_image *img, const uint8_t rgb[3])
 {
     int n = 0;
-    for (int i = 0; i < img->width * img->height; i++) n += memcmp(img->data + i * img->channels, rgb, 3) == 0;
+    for (int i = 0; i < img->width * img->height; i++)
+        n += memcmp(img->data + i * img->channels, rgb, 3) == 0;
     return n;
 }
 
@@ -81,7 +83,8 @@ static void cropping(void **state)
 static void letters(void **state)
 {
     (void)state;
-    m2m_image a = plain(12, 8, 3, (const uint8_t[]){0, 0, 0}), b = plain(24, 16, 3, (const uint8_t[]){0, 0, 0});
+    m2m_image a = plain(12, 8, 3, (const uint8_t[]){0, 0, 0}),
+              b = plain(24, 16, 3, (const uint8_t[]){0, 0, 0});
     font_draw(&a, 0, 0, 1, "I", red);
     assert_int_equal(count(&a, red), 11);
     font_draw(&b, 0, 0, 2, "I", red);
@@ -98,12 +101,16 @@ static void sheets_hold_every_image(void **state)
 {
     (void)state;
     m2m_image images[7], sheet;
-    for (int i = 0; i < 7; i++) images[i] = plain(i == 3 ? 32 : 64, 64, i % 2 ? 3 : 4, (const uint8_t[]){(uint8_t)(10 * i), 99, 7});
+    for (int i = 0; i < 7; i++)
+        images[i] =
+            plain(i == 3 ? 32 : 64, 64, i % 2 ? 3 : 4, (const uint8_t[]){(uint8_t)(10 * i), 99, 7});
     assert_int_equal(m2m_contact_sheet(&sheet, images, 2, images + 2, 5, 3, NULL), 0);
     assert_int_equal(sheet.channels, 3);
-    assert_int_equal(sheet.width, 8 + 3 * (128 + 8));          /* enlarged twice, to 128 */
+    assert_int_equal(sheet.width, 8 + 3 * (128 + 8)); /* enlarged twice, to 128 */
     assert_int_equal(sheet.height, 8 + 2 * 16 + 3 * (128 + 8));
-    for (int i = 0; i < 7; i++) assert_int_equal(count(&sheet, (const uint8_t[]){(uint8_t)(10 * i), 99, 7}), 128 * (i == 3 ? 64 : 128));
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(
+            count(&sheet, (const uint8_t[]){(uint8_t)(10 * i), 99, 7}), 128 * (i == 3 ? 64 : 128));
     /* The given ones have a frame of 3 pixels. */
     assert_int_equal(count(&sheet, (const uint8_t[]){230, 126, 34}), 2 * (134 * 134 - 128 * 128));
     m2m_image_free(&sheet);
@@ -124,8 +131,9 @@ static void odd_sheets(void **state)
     assert_int_equal(m2m_contact_sheet(&sheet, &img, 1, NULL, 0, 0, &err), M2M_EINVAL);
     assert_int_equal(m2m_contact_sheet(&sheet, &none, 1, NULL, 0, 1, &err), M2M_EINVAL);
     assert_null(sheet.data);
-    assert_int_equal(m2m_contact_sheet(&sheet, NULL, 0, many, 2, 2, NULL), 0);        /* one was not made: a gap */
-    assert_int_equal(count(&sheet, red), 300 * 200);                                  /* and large ones stay as they are */
+    assert_int_equal(
+        m2m_contact_sheet(&sheet, NULL, 0, many, 2, 2, NULL), 0); /* one was not made: a gap */
+    assert_int_equal(count(&sheet, red), 300 * 200); /* and large ones stay as they are */
     m2m_image_free(&sheet);
     m2m_image row[300];
     for (int i = 0; i < 300; i++) row[i] = img;
@@ -142,12 +150,17 @@ static void lines_go_where_the_values_are(void **state)
 {
     (void)state;
     const double x[] = {0, 1, 2, 3, 4, 5}, y[] = {0, 1, 2, 3, 4, 5};
-    const plot p = {.title = "t", .x_label = "x", .width = 400, .height = 300, .series = {{"", x, y, 6}}, .n_series = 1};
+    const plot p = {.title = "t",
+        .x_label = "x",
+        .width = 400,
+        .height = 300,
+        .series = {{"", x, y, 6}},
+        .n_series = 1};
     m2m_image img;
     assert_int_equal(plot_draw(&img, &p, NULL), 0);
     assert_true(img.width == 400 && img.height == 300);
     int left = 0, right = 0;
-    for (int row = 60; row < 250; row++) {             /* rising: blue low on the left, high on the right */
+    for (int row = 60; row < 250; row++) { /* rising: blue low on the left, high on the right */
         if (memcmp(at(&img, 100, row), blue, 3) == 0) left = row;
         if (memcmp(at(&img, 330, row), blue, 3) == 0) right = row;
     }
@@ -158,12 +171,17 @@ static void lines_go_where_the_values_are(void **state)
 static void strange_values_do_no_harm(void **state)
 {
     (void)state;
-    static const double x[] = {0, 1, 2, 3, 4, 5}, same[] = {3, 3, 3, 3, 3, 3}, bad[] = {NAN, INFINITY, -INFINITY, -1, 0, NAN},
-                        wide[] = {1e-300, 1e300, 1, -1e300, 5, 1e-10}, tiny[] = {1, 1 + 1e-15, 1, 1, 1, 1}, zero[6] = {0};
+    static const double x[] = {0, 1, 2, 3, 4, 5}, same[] = {3, 3, 3, 3, 3, 3},
+                        bad[] = {NAN, INFINITY, -INFINITY, -1, 0, NAN},
+                        wide[] = {1e-300, 1e300, 1, -1e300, 5, 1e-10},
+                        tiny[] = {1, 1 + 1e-15, 1, 1, 1, 1}, zero[6] = {0};
     static const double *const values[] = {same, bad, wide, tiny, zero};
     for (int i = 0; i < 20; i++) {
         const double *y = values[i % 5];
-        plot p = {.width = i % 3 ? 160 : 640, .height = 160, .log_y = i / 5 % 2, .series = {{"s", i < 10 ? x : same, y, 6}, {"n", x, y, 0}},
+        plot p = {.width = i % 3 ? 160 : 640,
+            .height = 160,
+            .log_y = i / 5 % 2,
+            .series = {{"s", i < 10 ? x : same, y, 6}, {"n", x, y, 0}},
             .n_series = i % 3};
         m2m_image img;
         assert_int_equal(plot_draw(&img, &p, NULL), 0);
@@ -178,10 +196,14 @@ static void strange_values_do_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(filling_and_pasting_are_clipped), cmocka_unit_test(pasting_uses_alpha),
-        cmocka_unit_test(cropping),                        cmocka_unit_test(letters),
-        cmocka_unit_test(sheets_hold_every_image),         cmocka_unit_test(odd_sheets),
-        cmocka_unit_test(lines_go_where_the_values_are),   cmocka_unit_test(strange_values_do_no_harm),
+        cmocka_unit_test(filling_and_pasting_are_clipped),
+        cmocka_unit_test(pasting_uses_alpha),
+        cmocka_unit_test(cropping),
+        cmocka_unit_test(letters),
+        cmocka_unit_test(sheets_hold_every_image),
+        cmocka_unit_test(odd_sheets),
+        cmocka_unit_test(lines_go_where_the_values_are),
+        cmocka_unit_test(strange_values_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

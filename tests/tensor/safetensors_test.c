@@ -10,6 +10,11 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#define OF(type_, shape_, data_)                      \
+    {                                                 \
+        .type = type_, .shape = shape_, .data = data_ \
+    }
+
 static scratch_dir dir;
 
 static int make_dir(void **state)
@@ -26,7 +31,8 @@ static int remove_dir(void **state)
 }
 
 /* A file of that header with `length` as its stated length and `data` bytes behind it. */
-static const char *write_raw(const char *name, uint64_t length, const char *header, size_t header_size, size_t data)
+static const char *write_raw(
+    const char *name, uint64_t length, const char *header, size_t header_size, size_t data)
 {
     str s = {0};
     const char *path = scratch_dir_file(&dir, name);
@@ -41,7 +47,7 @@ static const char *write_raw(const char *name, uint64_t length, const char *head
 static void refuse(const char *path, int code, const char *reason)
 {
     m2m_error err = {0};
-    safetensors *s = (safetensors *)&err;            /* must stay untouched */
+    safetensors *s = (safetensors *)&err; /* must stay untouched */
     int rc = safetensors_open(&s, path, &err);
     if (rc != code || !strstr(err.msg, reason) || strncmp(err.msg, path, strlen(path)) != 0)
         fail_msg("%s: got %d \"%s\", wanted %d with \"%s\"", path, rc, err.msg, code, reason);
@@ -57,10 +63,11 @@ static void written_is_read(void **state)
     float f[6] = {0, 1.5f, -2, 1e30f, -0.0f, INFINITY};
     int64_t i[2] = {-1, INT64_MAX};
     uint8_t b[3] = {1, 0, 1};
-    const safetensors_item items[] = {
-        {"z.flags", {DT_BOOL, SHAPE(3), b}, DT_BOOL}, {"b.weight", {DT_F32, SHAPE(2, 3), f}, DT_F32},
-        {"a \"quoted\" \xC3\xA4", {DT_I64, SHAPE(2), i}, DT_I64}, {"empty", {DT_F32, SHAPE(0, 4), NULL}, DT_F32},
-        {"scalar", {DT_F32, {0}, f + 1}, DT_F32}};
+    const safetensors_item items[] = {{"z.flags", OF(DT_BOOL, SHAPE(3), b), DT_BOOL},
+        {"b.weight", OF(DT_F32, SHAPE(2, 3), f), DT_F32},
+        {"a \"quoted\" \xC3\xA4", OF(DT_I64, SHAPE(2), i), DT_I64},
+        {"empty", OF(DT_F32, SHAPE(0, 4), NULL), DT_F32},
+        {"scalar", OF(DT_F32, {0}, f + 1), DT_F32}};
     const m2m_text meta[] = {{"format", "pt"}, {"note", "two\nlines \xE2\x9C\x93"}};
     safetensors *s;
     const char *path = scratch_dir_file(&dir, "round.safetensors");
@@ -94,8 +101,8 @@ static void order_of_items_does_not_matter(void **state)
 {
     (void)state;
     float f[4] = {1, 2, 3, 4};
-    safetensors_item items[] = {{"a", {DT_F32, SHAPE(4), f}, DT_F16}, {"b", {DT_F32, SHAPE(2, 2), f}, DT_F32},
-        {"c", {DT_F32, SHAPE(1), f}, DT_U8}};
+    safetensors_item items[] = {{"a", OF(DT_F32, SHAPE(4), f), DT_F16},
+        {"b", OF(DT_F32, SHAPE(2, 2), f), DT_F32}, {"c", OF(DT_F32, SHAPE(1), f), DT_U8}};
     const safetensors_item turned[] = {items[2], items[1], items[0]};
     char *one, *two, path[500];
     size_t n, m;
@@ -113,10 +120,10 @@ static void order_of_items_does_not_matter(void **state)
 static void conversion_while_writing(void **state)
 {
     (void)state;
-    enum { N = 10000 };                              /* more than one block */
+    enum { N = 10000 }; /* more than one block */
     static float f[N], got[N];
     for (int i = 0; i < N; i++) f[i] = (float)(i % 2048 - 1024) / 8;
-    const safetensors_item item = {"w", {DT_F32, SHAPE(N), f}, DT_F16};
+    const safetensors_item item = {"w", OF(DT_F32, SHAPE(N), f), DT_F16};
     safetensors *s;
     const char *path = scratch_dir_file(&dir, "half");
     assert_int_equal(safetensors_save(path, &item, 1, NULL, 0, NULL), 0);
@@ -159,7 +166,7 @@ static void needed_tensors_are_named(void **state)
     (void)state;
     m2m_error err = {0};
     float f[2] = {0};
-    const safetensors_item item = {"w", {DT_F32, SHAPE(2), f}, DT_F32};
+    const safetensors_item item = {"w", OF(DT_F32, SHAPE(2), f), DT_F32};
     safetensors *s;
     const tensor *t = NULL;
     assert_int_equal(safetensors_save(scratch_dir_file(&dir, "need"), &item, 1, NULL, 0, NULL), 0);
@@ -182,13 +189,18 @@ static void bad_names_are_refused(void **state)
 {
     (void)state;
     float f[1] = {0};
-    const tensor t = {DT_F32, SHAPE(1), f};
+    const tensor t = OF(DT_F32, SHAPE(1), f);
     const char *path = scratch_dir_file(&dir, "names");
     m2m_error err = {0};
-    assert_int_equal(safetensors_save(path, (safetensors_item[]){{"", t, DT_F32}}, 1, NULL, 0, &err), M2M_EINVAL);
-    assert_int_equal(safetensors_save(path, (safetensors_item[]){{"__metadata__", t, DT_F32}}, 1, NULL, 0, &err),
-                     M2M_EINVAL);
-    assert_int_equal(safetensors_save(path, (safetensors_item[]){{"\xff", t, DT_F32}}, 1, NULL, 0, &err), M2M_EINVAL);
+    assert_int_equal(
+        safetensors_save(path, (safetensors_item[]){{"", t, DT_F32}}, 1, NULL, 0, &err),
+        M2M_EINVAL);
+    assert_int_equal(
+        safetensors_save(path, (safetensors_item[]){{"__metadata__", t, DT_F32}}, 1, NULL, 0, &err),
+        M2M_EINVAL);
+    assert_int_equal(
+        safetensors_save(path, (safetensors_item[]){{"\xff", t, DT_F32}}, 1, NULL, 0, &err),
+        M2M_EINVAL);
     const safetensors_item twice[] = {{"w", t, DT_F32}, {"v", t, DT_F32}, {"w", t, DT_F32}};
     assert_int_equal(safetensors_save(path, twice, 3, NULL, 0, &err), M2M_EINVAL);
     assert_non_null(strstr(err.msg, "two tensors are named \"w\""));
@@ -200,7 +212,7 @@ static void full_disk_keeps_the_old_file(void **state)
     (void)state;
     float f[1] = {0};
     m2m_error err = {0};
-    const safetensors_item item = {"w", {DT_F32, SHAPE(1), f}, DT_F32};
+    const safetensors_item item = {"w", OF(DT_F32, SHAPE(1), f), DT_F32};
     assert_int_equal(safetensors_save("/dev/full", &item, 1, NULL, 0, &err), M2M_EIO);
     assert_non_null(strstr(err.msg, "/dev/full"));
     assert_int_equal(safetensors_save("/nonexistent/w", &item, 1, NULL, 0, &err), M2M_EIO);
@@ -208,9 +220,11 @@ static void full_disk_keeps_the_old_file(void **state)
 
 /* ---- Hostile files ---- */
 
-#define ONE(dtype, shape, offsets) "{\"w\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
-#define TWO(a, b)                                                                                        \
-    "{\"v\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" a "},\"w\":{\"dtype\":\"U8\",\"shape\":[4]," \
+#define ONE(dtype, shape, offsets) \
+    "{\"w\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+#define TWO(a, b)                                                \
+    "{\"v\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":" a \
+    "},\"w\":{\"dtype\":\"U8\",\"shape\":[4],"                   \
     "\"data_offsets\":" b "}}"
 
 static const struct {
@@ -220,59 +234,72 @@ static const struct {
     const char *reason;
 } hostile[] = {
     {"end-overflows", ONE("U8", "[4]", "[0,18446744073709551615]"), 4, M2M_EFORMAT, "data_offsets"},
-    {"end-beyond-file", ONE("U8", "[5]", "[0,5]"), 4, M2M_EFORMAT, "lies at 0..5, the file has data at 0..4"},
+    {"end-beyond-file", ONE("U8", "[5]", "[0,5]"), 4, M2M_EFORMAT,
+        "lies at 0..5, the file has data at 0..4"},
     {"begin-after-end", ONE("U8", "[4]", "[4,0]"), 4, M2M_EFORMAT, "lies at 4..0"},
     {"negative-offset", ONE("U8", "[4]", "[-4,0]"), 4, M2M_EFORMAT, "data_offsets"},
     {"fractional-offset", ONE("U8", "[4]", "[0,4.5]"), 4, M2M_EFORMAT, "data_offsets"},
     {"text-offset", ONE("U8", "[4]", "[\"0\",4]"), 4, M2M_EFORMAT, "data_offsets"},
     {"one-offset", ONE("U8", "[4]", "[4]"), 4, M2M_EFORMAT, "1 data_offsets"},
     {"three-offsets", ONE("U8", "[4]", "[0,4,8]"), 4, M2M_EFORMAT, "data_offsets"},
-    {"no-offsets", "{\"w\":{\"dtype\":\"U8\",\"shape\":[4]}}", 4, M2M_EFORMAT, "\"data_offsets\" is absent"},
+    {"no-offsets", "{\"w\":{\"dtype\":\"U8\",\"shape\":[4]}}", 4, M2M_EFORMAT,
+        "\"data_offsets\" is absent"},
     {"overlap", TWO("[0,4]", "[2,6]"), 6, M2M_EFORMAT, "begins at 2, but the one before ends at 4"},
     {"same-place", TWO("[0,4]", "[0,4]"), 4, M2M_EFORMAT, "begins at 0"},
     {"hole", TWO("[0,4]", "[8,12]"), 12, M2M_EFORMAT, "hole"},
     {"hole-at-start", ONE("U8", "[4]", "[4,8]"), 8, M2M_EFORMAT, "hole"},
-    {"trailing-bytes", ONE("U8", "[4]", "[0,4]"), 5, M2M_EFORMAT, "end at byte 4 of the data, file at 5"},
+    {"trailing-bytes", ONE("U8", "[4]", "[0,4]"), 5, M2M_EFORMAT,
+        "end at byte 4 of the data, file at 5"},
     {"trailing-alone", "{}", 3, M2M_EFORMAT, "end at byte 0"},
     {"unknown-dtype", ONE("F31", "[4]", "[0,4]"), 4, M2M_EFORMAT, "dtype \"F31\" is unknown"},
-    {"dtype-number", "{\"w\":{\"dtype\":7,\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "\"dtype\" is 7"},
-    {"dtype-absent", "{\"w\":{\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "\"dtype\" is absent"},
+    {"dtype-number", "{\"w\":{\"dtype\":7,\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT,
+        "\"dtype\" is 7"},
+    {"dtype-absent", "{\"w\":{\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT,
+        "\"dtype\" is absent"},
     {"wrong-product", ONE("F32", "[2,2]", "[0,12]"), 12, M2M_EFORMAT,
-     "[2, 2] of F32 needs 16 bytes, data_offsets give 12"},
-    {"product-overflows", ONE("U8", "[4294967296,4294967296]", "[0,0]"), 0, M2M_EFORMAT, "can be counted"},
+        "[2, 2] of F32 needs 16 bytes, data_offsets give 12"},
+    {"product-overflows", ONE("U8", "[4294967296,4294967296]", "[0,0]"), 0, M2M_EFORMAT,
+        "can be counted"},
     {"product-wraps-to-4", ONE("F32", "[4611686018427387904,4]", "[0,0]"), 0, M2M_EFORMAT, "shape"},
-    {"bytes-overflow", ONE("F64", "[2147483648,2147483647]", "[0,0]"), 0, M2M_EFORMAT, "can be counted"},
-    {"zero-hides-overflow", ONE("U8", "[9007199254740991,9007199254740991,0]", "[0,0]"), 0, M2M_EFORMAT,
-     "can be counted"},
+    {"bytes-overflow", ONE("F64", "[2147483648,2147483647]", "[0,0]"), 0, M2M_EFORMAT,
+        "can be counted"},
+    {"zero-hides-overflow", ONE("U8", "[9007199254740991,9007199254740991,0]", "[0,0]"), 0,
+        M2M_EFORMAT, "can be counted"},
     {"negative-dimension", ONE("U8", "[-2,-2]", "[0,4]"), 4, M2M_EFORMAT, "\"shape\""},
     {"fractional-dimension", ONE("U8", "[2.5]", "[0,4]"), 4, M2M_EFORMAT, "\"shape\""},
     {"shape-no-array", ONE("U8", "4", "[0,4]"), 4, M2M_EFORMAT, "\"shape\" is no array"},
     {"many-dimensions", ONE("U8", "[1,1,1,1,1,1,4]", "[0,4]"), 4, M2M_EUNSUPPORTED, "7 dimensions"},
     {"entry-no-object", "{\"w\":[0,4]}", 4, M2M_EFORMAT, "\"w\": is no object"},
     {"duplicate-tensor",
-     "{\"w\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"w\":{\"dtype\":\"U8\",\"shape\":[2],"
-     "\"data_offsets\":[2,4]}}",
-     4, M2M_EFORMAT, "\"w\" occurs twice"},
-    {"duplicate-field", "{\"w\":{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
-     M2M_EFORMAT, "\"dtype\" occurs twice"},
-    {"duplicate-meta", "{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", 0, M2M_EFORMAT, "\"a\" occurs twice"},
+        "{\"w\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"w\":{\"dtype\":\"U8\","
+        "\"shape\":[2],"
+        "\"data_offsets\":[2,4]}}",
+        4, M2M_EFORMAT, "\"w\" occurs twice"},
+    {"duplicate-field",
+        "{\"w\":{\"dtype\":\"U8\",\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
+        M2M_EFORMAT, "\"dtype\" occurs twice"},
+    {"duplicate-meta", "{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}", 0, M2M_EFORMAT,
+        "\"a\" occurs twice"},
     {"duplicate-by-escape",
-     "{\"w\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"\\u0077\":{\"dtype\":\"U8\","
-     "\"shape\":[2],\"data_offsets\":[2,4]}}",
-     4, M2M_EFORMAT, "\"w\" occurs twice"},
-    {"nul-in-name", "{\"w\\u0000x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT,
-     "\\u0000"},
+        "{\"w\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]},\"\\u0077\":{\"dtype\":"
+        "\"U8\","
+        "\"shape\":[2],\"data_offsets\":[2,4]}}",
+        4, M2M_EFORMAT, "\"w\" occurs twice"},
+    {"nul-in-name", "{\"w\\u0000x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
+        M2M_EFORMAT, "\\u0000"},
     {"meta-number", "{\"__metadata__\":{\"a\":1}}", 0, M2M_EFORMAT, "\"a\" is no text"},
     {"meta-text", "{\"__metadata__\":\"a\"}", 0, M2M_EFORMAT, "__metadata__ is no object"},
-    {"not-utf8", "{\"\xff\xfe\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "not UTF-8"},
-    {"overlong-utf8", "{\"\xc0\xaf\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT,
-     "not UTF-8"},
+    {"not-utf8", "{\"\xff\xfe\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
+        M2M_EFORMAT, "not UTF-8"},
+    {"overlong-utf8", "{\"\xc0\xaf\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}}", 4,
+        M2M_EFORMAT, "not UTF-8"},
     {"array-header", "[]", 0, M2M_EFORMAT, "start with '{'"},
     {"space-first", " {}", 0, M2M_EFORMAT, "start with '{'"},
     {"no-json", "{\"w\"", 0, M2M_EFORMAT, "':' was wanted"},
     {"two-values", "{}{}", 0, M2M_EFORMAT, "something follows"},
     {"bare-words", "{\"w\":NaN}", 0, M2M_EFORMAT, "value was wanted"},
-    {"octal", "{\"w\":{\"dtype\":\"U8\",\"shape\":[04],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT, "not a number"},
+    {"octal", "{\"w\":{\"dtype\":\"U8\",\"shape\":[04],\"data_offsets\":[0,4]}}", 4, M2M_EFORMAT,
+        "not a number"},
 };
 
 static void hostile_headers_are_refused(void **state)
@@ -280,18 +307,21 @@ static void hostile_headers_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
         size_t n = strlen(hostile[i].header);
-        refuse(write_raw(hostile[i].name, n, hostile[i].header, n, hostile[i].data), hostile[i].code,
-               hostile[i].reason);
+        refuse(write_raw(hostile[i].name, n, hostile[i].header, n, hostile[i].data),
+            hostile[i].code, hostile[i].reason);
     }
 }
 
 static void hostile_lengths_are_refused(void **state)
 {
     (void)state;
-    refuse(write_raw("len-2gb", 1ull << 31, "{}", 2, 0), M2M_EFORMAT, "2147483648 bytes, at most 100000000");
+    refuse(write_raw("len-2gb", 1ull << 31, "{}", 2, 0), M2M_EFORMAT,
+        "2147483648 bytes, at most 100000000");
     refuse(write_raw("len-max", UINT64_MAX, "{}", 2, 0), M2M_EFORMAT, "18446744073709551615 bytes");
-    refuse(write_raw("len-wraps", UINT64_MAX - 7, "{}", 2, 0), M2M_EFORMAT, "18446744073709551608 bytes");
-    refuse(write_raw("len-3", 3, "{}", 2, 0), M2M_EFORMAT, "header is said to have 3 bytes, file has 10");
+    refuse(write_raw("len-wraps", UINT64_MAX - 7, "{}", 2, 0), M2M_EFORMAT,
+        "18446744073709551608 bytes");
+    refuse(write_raw("len-3", 3, "{}", 2, 0), M2M_EFORMAT,
+        "header is said to have 3 bytes, file has 10");
     refuse(write_raw("len-0", 0, "{}", 2, 0), M2M_EFORMAT, "start with '{'");
     refuse(write_raw("len-1", 1, "{}", 2, 0), M2M_EFORMAT, "start with '{'");
     refuse(scratch_dir_file(&dir, "absent"), M2M_EIO, "No such file");
@@ -325,7 +355,8 @@ static void every_truncation_is_refused(void **state)
 {
     (void)state;
     float f[3] = {1, 2, 3};
-    const safetensors_item items[] = {{"a", {DT_F32, SHAPE(2), f}, DT_F32}, {"b", {DT_F32, SHAPE(1, 3), f}, DT_F16}};
+    const safetensors_item items[] = {
+        {"a", OF(DT_F32, SHAPE(2), f), DT_F32}, {"b", OF(DT_F32, SHAPE(1, 3), f), DT_F16}};
     char *whole, path[500];
     size_t n;
     snprintf(path, sizeof path, "%s", scratch_dir_file(&dir, "cut"));
@@ -359,12 +390,18 @@ static void every_truncation_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(written_is_read), cmocka_unit_test(order_of_items_does_not_matter),
-        cmocka_unit_test(conversion_while_writing), cmocka_unit_test(nothing_at_all),
-        cmocka_unit_test(unaligned_data_can_be_used), cmocka_unit_test(needed_tensors_are_named),
-        cmocka_unit_test(bad_names_are_refused), cmocka_unit_test(full_disk_keeps_the_old_file),
-        cmocka_unit_test(hostile_headers_are_refused), cmocka_unit_test(hostile_lengths_are_refused),
-        cmocka_unit_test(deep_json_is_refused), cmocka_unit_test(padding_is_allowed),
+        cmocka_unit_test(written_is_read),
+        cmocka_unit_test(order_of_items_does_not_matter),
+        cmocka_unit_test(conversion_while_writing),
+        cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(unaligned_data_can_be_used),
+        cmocka_unit_test(needed_tensors_are_named),
+        cmocka_unit_test(bad_names_are_refused),
+        cmocka_unit_test(full_disk_keeps_the_old_file),
+        cmocka_unit_test(hostile_headers_are_refused),
+        cmocka_unit_test(hostile_lengths_are_refused),
+        cmocka_unit_test(deep_json_is_refused),
+        cmocka_unit_test(padding_is_allowed),
         cmocka_unit_test(every_truncation_is_refused),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

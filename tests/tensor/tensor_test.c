@@ -54,7 +54,8 @@ static void names(void **state)
 static double meaning(uint16_t bits, int exponent_bits)
 {
     int mantissa_bits = 15 - exponent_bits, bias = (1 << (exponent_bits - 1)) - 1;
-    int exponent = bits >> mantissa_bits & ((1 << exponent_bits) - 1), mantissa = bits & ((1 << mantissa_bits) - 1);
+    int exponent = bits >> mantissa_bits & ((1 << exponent_bits) - 1),
+        mantissa = bits & ((1 << mantissa_bits) - 1);
     double v;
     if (exponent == (1 << exponent_bits) - 1)
         v = mantissa ? NAN : INFINITY;
@@ -84,9 +85,10 @@ static void all_of_16_bits(void **state)
             if (isnan(want)) {
                 assert_true(isnan(wide[i]));
                 assert_true(isnan(meaning(back[i], types[k].exponent_bits)));
-            } else if ((double)wide[i] != want || !signbit(wide[i]) != !signbit(want) || back[i] != in[i]) {
-                fail_msg("%s %04x: got %g and %04x, wanted %g", dtype_name(types[k].type), in[i], (double)wide[i],
-                         back[i], want);
+            } else if ((double)wide[i] != want || !signbit(wide[i]) != !signbit(want) ||
+                       back[i] != in[i]) {
+                fail_msg("%s %04x: got %g and %04x, wanted %g", dtype_name(types[k].type), in[i],
+                    (double)wide[i], back[i], want);
             }
         }
     }
@@ -103,14 +105,17 @@ static void rounding_to_16_bits(void **state)
     } types[] = {{DT_F16, 0x7bff, 5}, {DT_BF16, 0x7f7f, 8}};
     for (int k = 0; k < 2; k++) {
         for (uint16_t i = 0; i < types[k].largest; i = (uint16_t)(i + 1)) {
-            double a = meaning(i, types[k].exponent_bits), b = meaning((uint16_t)(i + 1), types[k].exponent_bits);
-            float half = (float)((a + b) / 2), f[3] = {nextafterf(half, -INFINITY), half, nextafterf(half, INFINITY)};
-            if ((double)half != (a + b) / 2) continue;           /* too small for a float */
+            double a = meaning(i, types[k].exponent_bits),
+                   b = meaning((uint16_t)(i + 1), types[k].exponent_bits);
+            float half = (float)((a + b) / 2),
+                  f[3] = {nextafterf(half, -INFINITY), half, nextafterf(half, INFINITY)};
+            if ((double)half != (a + b) / 2) continue; /* too small for a float */
             uint16_t got[3], want[3] = {i, (uint16_t)(i + (i & 1)), (uint16_t)(i + 1)};
             from_f32(got, f, types[k].type, 3);
             for (int j = 0; j < 3; j++) {
                 if (got[j] != want[j])
-                    fail_msg("%s %a: got %04x, wanted %04x", dtype_name(types[k].type), (double)f[j], got[j], want[j]);
+                    fail_msg("%s %a: got %04x, wanted %04x", dtype_name(types[k].type),
+                        (double)f[j], got[j], want[j]);
             }
         }
     }
@@ -175,8 +180,12 @@ static void integers_and_doubles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shapes), cmocka_unit_test(names), cmocka_unit_test(all_of_16_bits),
-        cmocka_unit_test(rounding_to_16_bits), cmocka_unit_test(eight_bits), cmocka_unit_test(integers_and_doubles),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(names),
+        cmocka_unit_test(all_of_16_bits),
+        cmocka_unit_test(rounding_to_16_bits),
+        cmocka_unit_test(eight_bits),
+        cmocka_unit_test(integers_and_doubles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

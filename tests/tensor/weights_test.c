@@ -7,6 +7,11 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#define OF(type_, shape_, data_)                      \
+    {                                                 \
+        .type = type_, .shape = shape_, .data = data_ \
+    }
+
 static scratch_dir dir;
 
 static int make_dir(void **state)
@@ -29,7 +34,7 @@ static const char *in_dir(const char *name)
 
 static void save_one(const char *file, const char *tensor_name, float value)
 {
-    const safetensors_item item = {tensor_name, {DT_F32, SHAPE(1), &value}, DT_F32};
+    const safetensors_item item = {tensor_name, OF(DT_F32, SHAPE(1), &value), DT_F32};
     assert_int_equal(safetensors_save(in_dir(file), &item, 1, NULL, 0, NULL), 0);
 }
 
@@ -45,8 +50,7 @@ static void the_right_file_is_taken(void **state)
 {
     (void)state;
     static const char *const names[] = {"model.fp16.safetensors", "model.safetensors",
-                                        "diffusion_pytorch_model.fp16.safetensors",
-                                        "diffusion_pytorch_model.safetensors"};
+        "diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.safetensors"};
     m2m_error err = {0};
     weights *w = NULL;
     assert_int_equal(weights_open(&w, dir.path, &err), M2M_EIO);
@@ -102,7 +106,10 @@ static void shards_are_one(void **state)
     weights *w;
     save_one("s-1.safetensors", "b", 1);
     save_one("s-2.safetensors", "a", 2);
-    assert_int_equal(weights_open(&w, write_index("{\"a\":\"s-2.safetensors\",\"b\":\"s-1.safetensors\"}"), NULL), 0);
+    assert_int_equal(
+        weights_open(
+            &w, write_index("{\"a\":\"s-2.safetensors\",\"b\":\"s-1.safetensors\"}"), NULL),
+        0);
     assert_int_equal(weights_count(w), 2);
     assert_int_equal(weights_files(w), 2);
     assert_string_equal(weights_name(w, 0), "a");
@@ -121,7 +128,8 @@ static void lying_indexes_are_refused(void **state)
         int code;
         const char *reason;
     } cases[] = {
-        {"{\"a\":\"../s-2.safetensors\",\"b\":\"s-1.safetensors\"}", M2M_EFORMAT, "\"../s-2.safetensors\", wanted"},
+        {"{\"a\":\"../s-2.safetensors\",\"b\":\"s-1.safetensors\"}", M2M_EFORMAT,
+            "\"../s-2.safetensors\", wanted"},
         {"{\"a\":\"/etc/x.safetensors\"}", M2M_EFORMAT, "same directory"},
         {"{\"a\":\"sub/s-2.safetensors\"}", M2M_EFORMAT, "same directory"},
         {"{\"a\":\"..\"}", M2M_EFORMAT, "same directory"},
@@ -133,35 +141,40 @@ static void lying_indexes_are_refused(void **state)
         {"{\"a\":[\"s-2.safetensors\"]}", M2M_EFORMAT, "lies in an array"},
         {"{\"a\":\"s-9.safetensors\"}", M2M_EIO, "s-9.safetensors: can't open it"},
         {"{\"a\":\"s-1.safetensors\",\"b\":\"s-1.safetensors\"}", M2M_EFORMAT,
-         "tensor \"a\" is not in s-1.safetensors"},
+            "tensor \"a\" is not in s-1.safetensors"},
         {"{\"a\":\"s-1.safetensors\",\"b\":\"s-2.safetensors\"}", M2M_EFORMAT,
-         "is in s-2.safetensors, weight_map says s-1"},
+            "is in s-2.safetensors, weight_map says s-1"},
         {"{\"b\":\"s-1.safetensors\",\"c\":\"s-2.safetensors\"}", M2M_EFORMAT,
-         "tensor \"c\" is not in s-2.safetensors"},
-        {"{\"b\":\"s-1.safetensors\",\"a\":\"s-2.safetensors\",\"x\":\"s-3.safetensors\"}", M2M_EFORMAT,
-         "in two of the files"},
-        {"{\"b\":\"s-1.safetensors\",\"x\":\"s-4.safetensors\"}", M2M_EFORMAT, "names 2 tensors, the files hold 3"},
+            "tensor \"c\" is not in s-2.safetensors"},
+        {"{\"b\":\"s-1.safetensors\",\"a\":\"s-2.safetensors\",\"x\":\"s-3.safetensors\"}",
+            M2M_EFORMAT, "in two of the files"},
+        {"{\"b\":\"s-1.safetensors\",\"x\":\"s-4.safetensors\"}", M2M_EFORMAT,
+            "names 2 tensors, the files hold 3"},
         {"{}", M2M_EFORMAT, "names 0 files"},
         {"[]", M2M_EFORMAT, "no object \"weight_map\""},
         {"null", M2M_EFORMAT, "no object \"weight_map\""},
-        {"{\"a\":\"s-2.safetensors\",\"a\":\"s-1.safetensors\"}", M2M_EFORMAT, "\"a\" occurs twice"},
+        {"{\"a\":\"s-2.safetensors\",\"a\":\"s-1.safetensors\"}", M2M_EFORMAT,
+            "\"a\" occurs twice"},
         {"{\"a\":", M2M_EFORMAT, "JSON, line 1"},
         {"{\"a\":\"broken.safetensors\"}", M2M_EFORMAT, "broken.safetensors: header"},
     };
     float f[2] = {0};
-    const safetensors_item both[] = {{"x", {DT_F32, SHAPE(1), f}, DT_F32}, {"y", {DT_F32, SHAPE(1), f}, DT_F32}};
+    const safetensors_item both[] = {
+        {"x", OF(DT_F32, SHAPE(1), f), DT_F32}, {"y", OF(DT_F32, SHAPE(1), f), DT_F32}};
     save_one("s-1.safetensors", "b", 1);
     save_one("s-2.safetensors", "a", 2);
     save_one("s-3.safetensors", "a", 3);
     assert_int_equal(safetensors_save(in_dir("s-4.safetensors"), both, 2, NULL, 0, NULL), 0);
-    assert_int_equal(file_write_all(in_dir("broken.safetensors"), "\377\377\377\377\377\377\377\377{}", 10, NULL), 0);
+    assert_int_equal(file_write_all(in_dir("broken.safetensors"),
+                         "\377\377\377\377\377\377\377\377{}", 10, NULL),
+        0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         m2m_error err = {0};
         weights *w = NULL;
         int rc = weights_open(&w, write_index(cases[i].map), &err);
         if (rc != cases[i].code || !strstr(err.msg, cases[i].reason))
-            fail_msg("%s: got %d \"%s\", wanted %d with \"%s\"", cases[i].map, rc, err.msg, cases[i].code,
-                     cases[i].reason);
+            fail_msg("%s: got %d \"%s\", wanted %d with \"%s\"", cases[i].map, rc, err.msg,
+                cases[i].code, cases[i].reason);
         assert_null(w);
     }
 }
@@ -169,7 +182,9 @@ static void lying_indexes_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_right_file_is_taken), cmocka_unit_test(sums_and_sizes), cmocka_unit_test(shards_are_one),
+        cmocka_unit_test(the_right_file_is_taken),
+        cmocka_unit_test(sums_and_sizes),
+        cmocka_unit_test(shards_are_one),
         cmocka_unit_test(lying_indexes_are_refused),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
