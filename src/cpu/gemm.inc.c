@@ -4,12 +4,12 @@
  * A is read where it lies, through one pointer per (tap, row): a convolution's taps are pixels of the image (an
  * implicit im2col), a padding pixel is a row of zeros. B is packed in panels of TILE_COLS columns:
  * [n/TILE_COLS][taps][depth] [TILE_COLS], zero-padded. A tile of TILE_ROWS x TILE_COLS of C stays in registers over
- * one block of taps and depth; a panel's block (about 16 KB) stays in L1 over BLOCK_ROWS rows. */
+ * one block of taps and depth; a panel's block (about 20 KB) stays in L1 over BLOCK_ROWS rows. */
 
 enum {
     TILE_VECS = 2,
     TILE_COLS = TILE_VECS * V,
-    BLOCK_DEPTH = 256,                /* taps * depth of one block, about */
+    BLOCK_DEPTH = 320,                /* taps * depth of one block, about */
     BLOCK_ROWS = 24 * TILE_ROWS,
     MAX_TAPS = 64,                    /* of one block */
 };
