@@ -180,7 +180,7 @@ static void look_ground(look *l, rng *r)
     l->slant = TURN * slants[rng_below(r, l->ground == GROUND_STRIPES ? 4 : 2)];
 }
 
-/* Should these drawings lie on something light? The end of the scale from which the nearest of them is farther, mostly. */
+/* Should these drawings lie on something light? Mostly on the end of the scale from which the nearest is farther. */
 static bool light_behind(rng *r, const colour *means, int n)
 {
     float light = 1, dark = 1;
