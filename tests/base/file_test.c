@@ -63,7 +63,7 @@ static void large_writes_keep_their_order(void **state)
     static uint8_t block[N];
     file_out *f;
     file_map m;
-    size_t sizes[] = {1, 262143, 5, 262144, 3, N, 0, 100}, total = 0, at = 0;
+    size_t sizes[] = {2, 262143, 1, 262142, 3, N, 0, 100}, total = 0, at = 0;
     for (size_t i = 0; i < N; i++) block[i] = (uint8_t)(i * 7 + i / 256);
     const char *path = in_dir("big");
     assert_int_equal(file_out_open(&f, path, NULL), 0);
@@ -145,6 +145,12 @@ static void devices_are_written_directly(void **state)
     assert_int_equal(stat("/dev/full", &st), 0);
     assert_true(S_ISCHR(st.st_mode));
     assert_int_equal(file_write_all("/dev/null", "x", 1, &err), 0);
+    static uint8_t block[1 << 20];
+    file_out *f;
+    assert_int_equal(file_out_open(&f, "/dev/full", NULL), 0);
+    assert_int_equal(file_out_write(f, block, sizeof block, NULL), M2M_EIO);
+    assert_int_equal(file_out_write(f, "x", 1, NULL), M2M_EIO); /* the failure sticks */
+    assert_int_equal(file_out_commit(&f, NULL), M2M_EIO);
     assert_int_equal(file_append("/dev/full", "x", 1, &err), M2M_EIO);
 }
 

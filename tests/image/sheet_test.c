@@ -168,6 +168,29 @@ static void lines_go_where_the_values_are(void **state)
     m2m_image_free(&img);
 }
 
+static void what_is_no_number_breaks_the_line(void **state)
+{
+    (void)state;
+    const double x[] = {0, 1, 2, 3, 4}, y[] = {1, 2, NAN, 2, 1}, zero[] = {1, 2, 0, 2, 1};
+    for (int i = 0; i < 2; i++) {
+        const plot p = {.width = 400,
+            .height = 300,
+            .log_y = i,
+            .series = {{"", x, i ? zero : y, 5}},
+            .n_series = 1};
+        m2m_image img;
+        assert_int_equal(plot_draw(&img, &p, NULL), 0);
+        int middle = 0, side = 0;
+        for (int row = 50; row < 260; row++) {
+            middle += memcmp(at(&img, 64 + 160, row), blue, 3) == 0;
+            side += memcmp(at(&img, 64 + 40, row), blue, 3) == 0;
+        }
+        assert_int_equal(middle, 0);
+        assert_true(side > 0);
+        m2m_image_free(&img);
+    }
+}
+
 static void strange_values_do_no_harm(void **state)
 {
     (void)state;
@@ -203,6 +226,7 @@ int main(void)
         cmocka_unit_test(sheets_hold_every_image),
         cmocka_unit_test(odd_sheets),
         cmocka_unit_test(lines_go_where_the_values_are),
+        cmocka_unit_test(what_is_no_number_breaks_the_line),
         cmocka_unit_test(strange_values_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

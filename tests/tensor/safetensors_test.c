@@ -85,6 +85,8 @@ static void written_is_read(void **state)
     assert_memory_equal(safetensors_find(s, "z.flags")->data, b, sizeof b);
     assert_int_equal(safetensors_find(s, "scalar")->shape.rank, 0);
     assert_int_equal(shape_count(safetensors_find(s, "empty")->shape), 0);
+    for (int k = 0; k < 5; k++)
+        assert_true(safetensors_at(s, k)->mapped); /* all aligned: no copy */
     assert_null(safetensors_find(s, "absent"));
     assert_string_equal(safetensors_meta(s, "format"), "pt");
     assert_string_equal(safetensors_meta(s, "note"), meta[1].text);
@@ -264,6 +266,8 @@ static const struct {
     {"bytes-overflow", ONE("F64", "[2147483648,2147483647]", "[0,0]"), 0, M2M_EFORMAT,
         "can be counted"},
     {"zero-hides-overflow", ONE("U8", "[9007199254740991,9007199254740991,0]", "[0,0]"), 0,
+        M2M_EFORMAT, "can be counted"},
+    {"zero-first-hides-overflow", ONE("U8", "[0,9007199254740991,9007199254740991]", "[0,0]"), 0,
         M2M_EFORMAT, "can be counted"},
     {"negative-dimension", ONE("U8", "[-2,-2]", "[0,4]"), 4, M2M_EFORMAT, "\"shape\""},
     {"fractional-dimension", ONE("U8", "[2.5]", "[0,4]"), 4, M2M_EFORMAT, "\"shape\""},

@@ -32,6 +32,7 @@ static void shapes(void **state)
     assert_false(shape_count_checked(SHAPE(-1), &n));
     assert_false(shape_count_checked(SHAPE(INT64_MAX, 2), &n));
     assert_false(shape_count_checked(SHAPE(INT64_MAX, 2, 0), &n));
+    assert_false(shape_count_checked(SHAPE(0, INT64_MAX, 2), &n));
 }
 
 static void names(void **state)
@@ -121,6 +122,11 @@ static void rounding_to_16_bits(void **state)
     }
     float f[4] = {65519.0f, 65520.0f, 1e9f, -INFINITY};
     uint16_t h[4];
+    const uint32_t quiet_bits = 0x7f800001; /* a NaN whose upper half looks like infinity */
+    memcpy(&f[0], &quiet_bits, 4);
+    from_f32(h, f, DT_BF16, 1);
+    assert_true((h[0] & 0x7f80) == 0x7f80 && (h[0] & 0x7f));
+    f[0] = 65519.0f;
     from_f32(h, f, DT_F16, 4);
     assert_int_equal(h[0], 0x7bff);
     assert_int_equal(h[1], 0x7c00);
