@@ -178,6 +178,7 @@ static void outer_pack_x(const outer_job *p, span k, int64_t tap, int64_t i, flo
     const int64_t count = k.end - k.first, width = p->ni - i < TILE_COLS ? p->ni - i : TILE_COLS;
     p->rows(p->ctx, tap, k.first, count, row);
     for (int64_t at = 0; at < count; at++, b += TILE_COLS) {
+        __builtin_prefetch(row[at] + i + TILE_COLS, 0, 2);   /* the next panel's */
         if (width == TILE_COLS) {
             store(b, load(row[at] + i));
             store(b + V, load(row[at] + i + V));
@@ -190,12 +191,13 @@ static void outer_pack_x(const outer_job *p, span k, int64_t tap, int64_t i, flo
 /* g's pixels k, outputs o, as [tiles][pixels][TILE_ROWS], zero-padded. */
 static void outer_pack_g(const outer_job *p, span k, span o, float *a)
 {
-    for (int64_t r = o.first; r < o.end; r += TILE_ROWS)
-        for (int64_t at = k.first; at < k.end; at++, a += TILE_ROWS) {
-            const float *from = p->g + at * p->no + r;
-            if (p->no - r >= TILE_ROWS) memcpy(a, from, TILE_ROWS * sizeof *a);
-            else for (int64_t t = 0; t < TILE_ROWS; t++) a[t] = r + t < p->no ? from[t] : 0;
-        }
+    const int64_t whole = o.first + (o.end - o.first) / TILE_ROWS * TILE_ROWS, step = (k.end - k.first) * TILE_ROWS;
+    for (int64_t at = k.first; at < k.end; at++, a += TILE_ROWS) {
+        const float *from = p->g + at * p->no;
+        float *to = a;
+        for (int64_t r = o.first; r < whole; r += TILE_ROWS, to += step) memcpy(to, from + r, TILE_ROWS * sizeof *to);
+        for (int64_t t = 0; whole < o.end && t < TILE_ROWS; t++) to[t] = whole + t < o.end ? from[whole + t] : 0;
+    }
 }
 
 /* Outputs o, pixels k, the (tap, panel)s of columns. own: g packed, and x's panel. */
