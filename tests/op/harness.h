@@ -28,7 +28,7 @@ typedef struct built {
 } built;
 
 /* SplitMix64, then a sum of uniforms: normal enough. */
-static double draw_normal(uint64_t *state)
+static inline double draw_normal(uint64_t *state)
 {
     double sum = 0;
     for (int i = 0; i < 6; i++) {
@@ -40,7 +40,7 @@ static double draw_normal(uint64_t *state)
     return sum * 1.41421356;
 }
 
-static float *draw_values(uint64_t *seed, int64_t n, draw how)
+static inline float *draw_values(uint64_t *seed, int64_t n, draw how)
 {
     float *v = malloc((size_t)(n ? n : 1) * sizeof *v);
     assert_non_null(v);
@@ -56,13 +56,13 @@ static float *draw_values(uint64_t *seed, int64_t n, draw how)
 }
 
 /* Weights and biases stay ordinary when the case draws its data otherwise. */
-static draw draw_of(const op_case *c, int k)
+static inline draw draw_of(const op_case *c, int k)
 {
     const bool elementwise = c->op < OP_linear;
     return elementwise || k == 0 || c->op == OP_attention ? c->draw : NORMAL;
 }
 
-static node *case_input(built *b, const op_case *c, int k)
+static inline node *case_input(built *b, const op_case *c, int k)
 {
     static const char *const names[MAX_INPUTS] = {"in0", "in1", "in2", "in3", "in4", "in5", "in6", "in7"};
     const shape s = c->in[k];
@@ -81,7 +81,7 @@ static node *case_input(built *b, const op_case *c, int k)
 }
 
 /* The inputs of a gradient op that a forward op makes. */
-static void case_computed(built *b, const op_case *c, node **in)
+static inline void case_computed(built *b, const op_case *c, node **in)
 {
     graph *g = b->g;
     const attr a = c->a;
@@ -97,7 +97,7 @@ static void case_computed(built *b, const op_case *c, node **in)
     }
 }
 
-static built *case_build(const op_case *c)
+static inline built *case_build(const op_case *c)
 {
     built *b = calloc(1, sizeof *b);
     assert_non_null(b);
@@ -116,7 +116,7 @@ static built *case_build(const op_case *c)
     return b;
 }
 
-static void case_free(built *b)
+static inline void case_free(built *b)
 {
     for (int k = 0; k < MAX_INPUTS; k++) free(b->data[k]);
     free(b->weight_data);
@@ -124,7 +124,7 @@ static void case_free(built *b)
     free(b);
 }
 
-static void case_write(const built *b, const op_case *c, exec *x)
+static inline void case_write(const built *b, const op_case *c, exec *x)
 {
     m2m_error err = {0};
     for (int k = 0; k < MAX_INPUTS; k++) {
@@ -135,13 +135,13 @@ static void case_write(const built *b, const op_case *c, exec *x)
     }
 }
 
-static void must(int status, const m2m_error *err)
+static inline void must(int status, const m2m_error *err)
 {
     if (status) fail_msg("%s", err->msg);
 }
 
 /* "conv2d [1, 2, 3] [4]" */
-static const char *case_text(const op_case *c, char *buf, size_t size)
+static inline const char *case_text(const op_case *c, char *buf, size_t size)
 {
     size_t used = (size_t)snprintf(buf, size, "%s", op_name(c->op));
     for (int k = 0; k < MAX_INPUTS && used < size; k++) {
