@@ -208,7 +208,7 @@ static void directories(void **state)
 {
     (void)state;
     m2m_error err = {0};
-    char **names, deep[400];
+    char **names, deep[480];
     int n = -1;
     snprintf(deep, sizeof deep, "%s", in_dir("x//y/z/"));
     assert_int_equal(dir_make(deep, NULL), 0);
