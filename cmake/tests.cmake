@@ -8,8 +8,7 @@ set(M2M_LIGHT_FOLDERS base image tensor data graph diffusion lib lint)
 cmake_host_system_information(RESULT M2M_CORES QUERY NUMBER_OF_LOGICAL_CORES)
 set(M2M_TEST_ENVIRONMENT
   "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1"
-  "UBSAN_OPTIONS=print_stacktrace=1"
-  "LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
+  "UBSAN_OPTIONS=print_stacktrace=1")
 if(M2M_SANITIZE)
   set(M2M_TEST_TIMEOUT 900)
 else()

@@ -177,7 +177,6 @@ static int check_keyword(const char *keyword, m2m_error *err)
 /* Fills *to; to->text is to be freed. to->length 0: nothing to write. */
 static int make_text(struct spng_text *to, const m2m_text *from, m2m_error *err)
 {
-    static char empty[1];
     int rc = check_keyword(from->keyword, err);
     if (rc) return rc;
     size_t n = strlen(from->text);
@@ -185,7 +184,8 @@ static int make_text(struct spng_text *to, const m2m_text *from, m2m_error *err)
     if (!to->text) {
         to->type = SPNG_ITXT;
         to->text = to_utf8(from->text, n, false);
-        to->language_tag = to->translated_keyword = empty;
+        /* Both empty; the text's own end serves, since libspng wants writable strings. */
+        if (to->text) to->language_tag = to->translated_keyword = to->text + strlen(to->text);
     }
     if (!to->text) return fail(err, M2M_ENOMEM, "PNG text '%s': no memory", from->keyword);
     memcpy(to->keyword, from->keyword, strlen(from->keyword) + 1);

@@ -68,7 +68,8 @@ static int load_batch(vae_task *v, draw_purpose purpose, int64_t batch, m2m_erro
 {
     bool flip[DRAW_MAX_SETS] = {false};
     bool val = purpose == DRAW_VALIDATE;
-    draw_plan d = {.seed = (uint64_t)v->o->seed, .purpose = purpose, .sets = v->batch, .draws = 1, .images = 1, .t_last = 999};
+    draw_plan d = {
+        .seed = (uint64_t)v->o->seed, .purpose = purpose, .sets = v->batch, .draws = 1, .images = 1, .t_last = 999};
     if (v->o->flip && !val) draw_flips(&d, batch, flip);
     int status = val ? read_images(v, &v->val_loader, v->val, batch, NULL, err)
                      : read_images(v, &v->loader, v->data, batch, flip, err);
@@ -209,13 +210,14 @@ static int open_data(vae_task *v, m2m_error *err)
     if (!status) status = dataset_open(&v->data, o->data, 1, err);
     if (!status) status = loader_open(&v->loader, v->data, (uint64_t)o->seed, v->batch, 1, false, err);
     if (!status && o->val_data) status = dataset_open(&v->val, o->val_data, 1, err);
-    if (!status && o->val_data) status = loader_open(&v->val_loader, v->val, (uint64_t)o->seed, v->batch, 1, false, err);
+    if (!status && o->val_data)
+        status = loader_open(&v->val_loader, v->val, (uint64_t)o->seed, v->batch, 1, false, err);
     return status;
 }
 
 /* A fresh posterior of variance 1 drowns a fresh mean, and much of training goes into raising it: begin nearly
- * deterministic instead; the KL term finds its level from there. And residual branches begin at zero, so that colours pass
- * from the first step on (measured: the loss of 300 steps after 175). */
+ * deterministic instead; the KL term finds its level from there. And residual branches begin at zero, so that colours
+ * pass from the first step on (measured: the loss of 300 steps after 175). */
 static void start_sharp(const vae_model *m)
 {
     enum { LOG_VARIANCE = -6 };
@@ -246,7 +248,8 @@ static int build(vae_task *v, m2m_error *err)
     v->images = malloc((size_t)(v->batch * v->image) * sizeof *v->images);
     v->noise = malloc((size_t)(v->batch * v->latent) * sizeof *v->noise);
     v->items = malloc((size_t)v->batch * sizeof *v->items);
-    if (!v->images || !v->noise || !v->items) return fail(err, M2M_ENOMEM, "no memory for a batch of %d images", v->batch);
+    if (!v->images || !v->noise || !v->items)
+        return fail(err, M2M_ENOMEM, "no memory for a batch of %d images", v->batch);
     node *more[4] = {v->graph.loss, v->graph.l1, v->graph.kl, v->graph.out};
     v->base.x = task_exec(v->graph.g, v->be, more, 4, v->vae.params, v->graph.grads, err);
     return v->base.x ? 0 : M2M_ENOMEM;

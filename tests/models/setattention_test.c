@@ -1,5 +1,6 @@
-/* Image-set attention (spec 4, 10): the causal mask by perturbation, image 0, the context cache against the training graph,
- * the zero image against many, recomputation against storing. On tests/golden/models/m2m_self, with the CPU backend. */
+/* Image-set attention (spec 4, 10): the causal mask by perturbation, image 0, the context cache against the training
+ * graph, the zero image against many, recomputation against storing. On tests/golden/models/m2m_self, with the CPU
+ * backend. */
 #include "base/rng.h"
 #include "cpu/cpu.h"
 #include "diffusion/rollout.h"
@@ -171,7 +172,8 @@ static void one_zero_image_equals_many(void **state)
     schedule_free(&s);
 }
 
-/* A whole image, and the next one that has it in its context: the same with the cache and without; each image is encoded once. */
+/* A whole image, and the next one that has it in its context: the same with the cache and without; each image is
+ * encoded once. */
 static void cache_on_equals_cache_off(void **state)
 {
     fixture *f = *state;

@@ -127,15 +127,22 @@ static const struct {
     golden_op *op;
     attr a;
 } goldens[] = {
-    {"conv3x3", op_conv, GOLDEN_CONV(1, 1, 1, 1, 1)}, {"conv1x1", op_conv, GOLDEN_CONV(1, 0, 0, 0, 0)},
-    {"conv3x3_stride2", op_conv, GOLDEN_CONV(2, 1, 1, 1, 1)}, {"conv3x3_stride2_even", op_conv, GOLDEN_CONV(2, 1, 1, 1, 1)},
+    {"conv3x3", op_conv, GOLDEN_CONV(1, 1, 1, 1, 1)},
+    {"conv1x1", op_conv, GOLDEN_CONV(1, 0, 0, 0, 0)},
+    {"conv3x3_stride2", op_conv, GOLDEN_CONV(2, 1, 1, 1, 1)},
+    {"conv3x3_stride2_even", op_conv, GOLDEN_CONV(2, 1, 1, 1, 1)},
     {"conv3x3_vae_downsample", op_conv, GOLDEN_CONV(2, 0, 1, 0, 1)},
     {"conv3x3_vae_downsample_odd", op_conv, GOLDEN_CONV(2, 0, 1, 0, 1)},
     {"group_norm", op_group, {.groups = 4, .eps = 1e-5f}},
     {"group_norm_eps6_one_channel", op_group, {.groups = 6, .eps = 1e-6f}},
-    {"layer_norm", op_layer, {.eps = 1e-5f}}, {"linear", op_linear, {.axis = 0}}, {"silu", op_silu, {.axis = 0}},
-    {"gelu", op_gelu, {.axis = 0}}, {"geglu", op_geglu, {.axis = 0}}, {"attention", op_attention, {.axis = 0}},
-    {"attention_d64", op_attention, {.axis = 0}}, {"image_set_attention", op_set_attention, {.axis = 0}},
+    {"layer_norm", op_layer, {.eps = 1e-5f}},
+    {"linear", op_linear, {.axis = 0}},
+    {"silu", op_silu, {.axis = 0}},
+    {"gelu", op_gelu, {.axis = 0}},
+    {"geglu", op_geglu, {.axis = 0}},
+    {"attention", op_attention, {.axis = 0}},
+    {"attention_d64", op_attention, {.axis = 0}},
+    {"image_set_attention", op_set_attention, {.axis = 0}},
     {"upsample_nearest_2x", op_upsample, {.shape = S(8, 10)}},
     {"upsample_nearest_size", op_upsample, {.shape = S(5, 7)}},
 };

@@ -4,10 +4,13 @@
 # CTest sets SOURCE_DIR, BUILD_DIR, CC, CMAKE and runs it in a scratch folder.
 set -eu
 
-rm -rf staged prefix consumer
-"$CMAKE" --install "$BUILD_DIR" --prefix "$PWD/staged" >install.log
-mv staged prefix
-prefix=$PWD/prefix
+# Not in the scratch folder: its path may hold spaces, and then pkg-config's flags cannot be split into words.
+rm -rf consumer
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+"$CMAKE" --install "$BUILD_DIR" --prefix "$scratch/staged" >install.log
+mv "$scratch/staged" "$scratch/prefix"
+prefix=$scratch/prefix
 
 library=$(find "$prefix" -name 'libm2m.so')
 [ -n "$library" ] || { echo "no libm2m.so was installed"; exit 1; }
