@@ -103,7 +103,7 @@ static void attention_softmax(const attention_job *j, float *s, float *o, float 
         const float peak = vtop(high), shrink = expf(top[i] - peak);
         vf sum = splat(0);
         for (int64_t k = 0; k < count; k += V) {
-            const vf p = vexp(load(s + k) - peak);
+            const vf p = vexp_within(load(s + k) - peak);
             store(s + k, p);
             sum += p;
         }
@@ -224,7 +224,7 @@ static void grad_scores(const grad_buffers *u, int64_t rows, int64_t count)
     for (int64_t i = 0; i < rows; i++) {
         float *p = u->p + i * KEYS, *ds = u->ds + i * KEYS;
         for (int64_t k = 0; k < count; k += V) {
-            const vf e = vexp(load(p + k) - u->lse[i]);
+            const vf e = vexp_within(load(p + k) - u->lse[i]);
             store(p + k, e);
             store(ds + k, e * (load(ds + k) - u->drift[i]));
         }

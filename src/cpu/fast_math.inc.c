@@ -159,7 +159,7 @@ static void geglu_grad_span(const void *ctx, span s, int worker)
         float *dx = (float *)c->out + 2 * r * n, *dgate = dx + n;
         for (int64_t i = 0; i < n; i += V) {
             const vf t = load_row(gate, i, n), vg = load_row(g, i, n), phi = vphi(t);
-            const vf slope = phi + t * vexp(-0.5f * t * t) * 0.39894228f, vx = load_row(x, i, n);
+            const vf slope = phi + t * vexp_within(-0.5f * t * t) * 0.39894228f, vx = load_row(x, i, n);
             store_row(dx, i, n, vg * (t * phi));
             store_row(dgate, i, n, vg * vx * slope);
         }

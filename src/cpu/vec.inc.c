@@ -46,6 +46,7 @@ static inline vf choose(vi mask, vf yes, vf no)
     return CHOOSE(mask, yes, no);
 }
 
+/* Where one is NaN, b. */
 static inline vf vmax(vf a, vf b)
 {
     return VMAX(a, b);
@@ -85,27 +86,41 @@ static inline vf power2(vi n)
     return (vf)((n + 127) << 23);
 }
 
-/* e^x: x = n ln 2 + r, a polynomial in r, and 2^n in two steps so that under- and overflow are gradual. NaN stays. */
-static inline vf vexp(vf x)
+/* For |x| < 127 ln 2: n with x = n ln 2 + r, and e^r by a polynomial. NaN gives NaN. */
+static inline vf vexp_parts(vf x, vi *whole)
 {
-    const vf t = vmin(vmax(x, splat(-110.0f)), splat(100.0f));
     const vf magic = splat(12582912.0f);
-    const vf n = (t * 1.44269504f + magic) - magic;
-    const vf r = (t - n * 0.693359375f) + n * 2.12194440e-4f;
+    const vf n = (x * 1.44269504f + magic) - magic;
+    const vf r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     vf p = splat(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    const vi k = __builtin_convertvector(n, vi), half = k >> 1;
-    return choose(x != x, x, p * power2(half) * power2(k - half));
+    *whole = __builtin_convertvector(n, vi);
+    return p * r * r + r + 1.0f;
+}
+
+/* e^x, with 2^n in two steps so that under- and overflow are gradual. */
+static inline vf vexp(vf x)
+{
+    vi n;
+    const vf p = vexp_parts(vmin(splat(100.0f), vmax(splat(-110.0f), x)), &n);
+    return p * power2(n >> 1) * power2(n - (n >> 1));
+}
+
+/* e^x of x brought into -87 .. 87, where its use makes 1e-38 as good as 0: probabilities, sigmoids. */
+static inline vf vexp_within(vf x)
+{
+    vi n;
+    const vf p = vexp_parts(vmin(splat(87.0f), vmax(splat(-87.0f), x)), &n);
+    return p * power2(n);
 }
 
 static inline vf vsigmoid(vf x)
 {
-    return 1.0f / (1.0f + vexp(-x));
+    return 1.0f / (1.0f + vexp_within(-x));
 }
 
 /* d silu / dx */
@@ -130,13 +145,13 @@ static inline vf vphi(vf x)
     p = p * t + 0.37409196f;
     p = p * t + 1.00002368f;
     p = p * t + -1.26551223f;
-    const vf tail = 0.5f * t * vexp(p - z * z);
+    const vf tail = 0.5f * t * vexp_within(p - z * z);
     return choose(x < 0.0f, tail, 1.0f - tail);
 }
 
 static inline vf vgelu_slope(vf x)
 {
-    return vphi(x) + x * vexp(-0.5f * x * x) * 0.39894228f;
+    return vphi(x) + x * vexp_within(-0.5f * x * x) * 0.39894228f;
 }
 
 /* V elements at p + i of a row of n; those past its end read as 0 and are not written. */

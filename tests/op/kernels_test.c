@@ -183,6 +183,29 @@ static void test_same_bits(void **state)
     single->close(single);
 }
 
+/* Training notices a step gone wrong by its NaNs: no kernel may swallow one. */
+static void test_nan_stays(void **state)
+{
+    (void)state;
+    m2m_error err = {0};
+    backend *be = backend_cpu_open(1, NULL, &err);
+    bool seen[OP_COUNT] = {false};
+    for (int i = 0; i < CASES; i++) {
+        const op_id op = cases[i].op;
+        if (seen[op] || shape_count(cases[i].in[0]) < 2 || op == OP_sign || op == OP_clamp || op == OP_clamp_grad) continue;
+        seen[op] = true;
+        built *b = case_build(&cases[i]);
+        b->data[0][op == OP_slice ? 1 : 0] = NAN;
+        results r = case_run(b, &cases[i], be, false);
+        bool found = false;
+        for (int64_t k = 0; k < r.size[0]; k++) found = found || isnan(r.value[0][k]);
+        if (!found) fail_msg("%s loses a NaN", op_name(op));
+        results_free(r);
+        case_free(b);
+    }
+    be->close(be);
+}
+
 /* adamw, lerp, accumulate and sum_squares against the plain ones. */
 static void test_training_vectors(void **state)
 {
@@ -227,6 +250,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_avx512),
         cmocka_unit_test(test_bad_arguments),
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_nan_stays),
         cmocka_unit_test(test_training_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
