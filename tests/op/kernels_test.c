@@ -192,7 +192,8 @@ static void test_nan_stays(void **state)
     bool seen[OP_COUNT] = {false};
     for (int i = 0; i < CASES; i++) {
         const op_id op = cases[i].op;
-        if (seen[op] || shape_count(cases[i].in[0]) < 2 || op == OP_sign || op == OP_clamp || op == OP_clamp_grad) continue;
+        if (seen[op] || shape_count(cases[i].in[0]) < 2) continue;
+        if (op == OP_sign || op == OP_clamp || op == OP_clamp_grad) continue;
         seen[op] = true;
         built *b = case_build(&cases[i]);
         b->data[0][op == OP_slice ? 1 : 0] = NAN;
