@@ -149,7 +149,7 @@ static void version_names_the_libraries(void **state)
     RUN(&o, "--version");
     expect_success(&o);
     says(o.out, m2m_version());
-    says(o.out, "oneDNN");
+    says(o.out, "libspng");
     says(o.out, "compiler");
 }
 
