@@ -32,7 +32,7 @@ run() { # run NAME PROGRAM: it must print the program's version
     echo "$1: m2m $said"
 }
 
-"$CMAKE" -S "$SOURCE_DIR/tests/package/consumer" -B consumer -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$CC" \
+"$CMAKE" -S "$SOURCE_DIR/tests/package/consumer" -B consumer -G Ninja -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_COMPILER="$CC" \
     -DWANTED="$version" >consumer.log 2>&1 || { cat consumer.log; exit 1; }
 "$CMAKE" --build consumer >>consumer.log 2>&1 || { cat consumer.log; exit 1; }
 run "find_package, shared" consumer/consumer_shared
