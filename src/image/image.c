@@ -112,3 +112,15 @@ int image_from_chw(m2m_image *img, const float *src, int width, int height, m2m_
     }
     return 0;
 }
+
+void image_mirror_chw(float *planes, int rows, int width)
+{
+    for (int y = 0; y < rows; y++) {
+        float *row = planes + (size_t)y * (size_t)width;
+        for (int x = 0; x < width / 2; x++) {
+            float t = row[x];
+            row[x] = row[width - 1 - x];
+            row[width - 1 - x] = t;
+        }
+    }
+}

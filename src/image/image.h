@@ -29,4 +29,7 @@ void image_to_chw(const m2m_image *img, float *dst);
 /* A new RGB image of round(x * 127.5 + 127.5), clamped to 0..255; not-a-number gives 0. src: [3, height, width]. */
 int image_from_chw(m2m_image *img, const float *src, int width, int height, m2m_error *err);
 
+/* Mirrors left and right, in place: rows of width floats (planes [3, height, width] have 3 * height of them). */
+void image_mirror_chw(float *planes, int rows, int width);
+
 #endif

@@ -8,6 +8,7 @@
 #include "lib/setjob.h"
 #include "models/component.h"
 #include "models/vae_graph.h"
+#include "train/modeldir.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static int run_unet_graph(const request *q, text_graph *t, const paramset *param
                           m2m_error *err)
 {
     node *wanted[2] = {t->prediction, t->loss};
-    exec *x = job_exec(t->g, q->be, wanted, t->loss ? 2 : 1, params, t->grads, err);
+    exec *x = task_exec(t->g, q->be, wanted, t->loss ? 2 : 1, params, t->grads, err);
     if (!x) return M2M_EUNSUPPORTED;
     int status = exec_write(x, t->sample, data[0], err);
     if (!status) status = exec_write(x, t->timestep, data[1], err);
@@ -100,7 +101,7 @@ static int run_vae_graph(const request *q, vae_graph *t, const char *output, con
                          const float *noise, m2m_error *err)
 {
     node *wanted[4] = {t->out, t->loss, t->l1, t->kl};
-    exec *x = job_exec(t->g, q->be, wanted, t->loss ? 4 : 1, params, t->grads, err);
+    exec *x = task_exec(t->g, q->be, wanted, t->loss ? 4 : 1, params, t->grads, err);
     if (!x) return M2M_EUNSUPPORTED;
     int status = exec_write(x, t->in, x_in, err);
     if (!status && noise) status = exec_write(x, t->noise, noise, err);

@@ -95,18 +95,3 @@ void results_free(results *r)
     free(r->items);
     *r = (results){0};
 }
-
-exec *job_exec(graph *g, backend *be, node *const *wanted, int n, const paramset *params, node *const *grads,
-               m2m_error *err)
-{
-    int count = n + (grads ? paramset_count(params) : 0);
-    node **outputs = malloc((size_t)count * sizeof *outputs);
-    if (!outputs) return fail(err, M2M_ENOMEM, "no memory for %d outputs", count), NULL;
-    memcpy(outputs, wanted, (size_t)n * sizeof *outputs);
-    count = n;
-    for (int i = 0; grads && i < paramset_count(params); i++)
-        if (grads[i]) outputs[count++] = grads[i];
-    exec *x = exec_new(g, be, outputs, count, err);
-    free(outputs);
-    return x;
-}

@@ -27,8 +27,4 @@ void results_add_grads(results *r, const exec *x, const paramset *params, node *
 int results_save(const results *r, const char *path, m2m_error *err);
 void results_free(results *r);
 
-/* Runs the outputs of a graph: value, loss terms and gradients together. */
-exec *job_exec(graph *g, backend *be, node *const *wanted, int n, const paramset *params, node *const *grads,
-               m2m_error *err);
-
 #endif

@@ -1,6 +1,7 @@
 #include "lib/setjob.h"
 
 #include "lib/model.h"
+#include "train/modeldir.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static int build(set_job *j, backend *be, shape s, int lead, bool with_loss, m2m
     if (!status) status = train_graph_build(&j->graph, &j->unet.config, j->unet.params, &ts, with_loss, with_loss, err);
     if (status) return status;
     node *wanted[2] = {j->graph.prediction, j->graph.loss};
-    j->x = job_exec(j->graph.g, be, wanted, with_loss ? 2 : 1, j->unet.params, j->graph.grads, err);
+    j->x = task_exec(j->graph.g, be, wanted, with_loss ? 2 : 1, j->unet.params, j->graph.grads, err);
     return j->x ? 0 : M2M_EUNSUPPORTED;
 }
 

@@ -41,17 +41,6 @@ static uint64_t key_of(const dataset *d, const dataset_view *v, const vae_model 
 
 /* ---- making ---- */
 
-static void mirror(float *planes, int rows, int width)
-{
-    for (int y = 0; y < rows; y++)
-        for (int x = 0; x < width / 2; x++) {
-            float *a = planes + (size_t)y * (size_t)width + x, *b = planes + (size_t)(y + 1) * (size_t)width - 1 - x,
-                  t = *a;
-            *a = *b;
-            *b = t;
-        }
-}
-
 static int encode_into(maker *m, int half, m2m_error *err)
 {
     int status = pixels_encode(m->encoder, m->images, m->out, err);
@@ -65,7 +54,7 @@ static int flush(maker *m, m2m_error *err)
     if (m->filled == 0) return 0;
     int status = encode_into(m, 0, err);
     if (!status && m->flips) {
-        mirror(m->images, m->filled * 3 * m->v->height, m->v->width);
+        image_mirror_chw(m->images, m->filled * 3 * m->v->height, m->v->width);
         status = encode_into(m, 1, err);
     }
     m->filled = 0;

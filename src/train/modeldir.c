@@ -21,7 +21,7 @@ exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset 
     node **outputs = malloc((size_t)(n + paramset_count(params)) * sizeof *outputs);
     if (!outputs) return fail(err, M2M_ENOMEM, "no memory for outputs"), NULL;
     for (int i = 0; i < n; i++) outputs[count++] = more[i];
-    for (int i = 0; i < paramset_count(params); i++)
+    for (int i = 0; grads && i < paramset_count(params); i++)
         if (grads[i]) outputs[count++] = grads[i];
     exec *x = exec_new(g, be, outputs, count, err);
     free(outputs);

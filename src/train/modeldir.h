@@ -8,7 +8,7 @@
 /* Draws what has no data, and makes all float32 in memory, for training. */
 int params_prepare(paramset *params, uint64_t seed, m2m_error *err);
 
-/* A plan of `more` and all gradients. */
+/* A plan of `more` and all gradients (grads NULL: none). */
 exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset *params, node *const *grads,
                 m2m_error *err);
 

@@ -33,16 +33,6 @@ typedef struct vae_task {
     int64_t bad;
 } vae_task;
 
-static void mirror_rows(float *planes, int rows, int width)
-{
-    for (int y = 0; y < rows; y++)
-        for (int x = 0; x < width / 2; x++) {
-            float *a = planes + (int64_t)y * width + x, *b = planes + (int64_t)(y + 1) * width - 1 - x, t = *a;
-            *a = *b;
-            *b = t;
-        }
-}
-
 /* Images of a batch; one that can't be read is replaced by the next of the data set, counted and told. */
 static int read_images(vae_task *v, loader *l, const dataset *d, int64_t batch, const bool *flip, m2m_error *err)
 {
@@ -58,7 +48,7 @@ static int read_images(vae_task *v, loader *l, const dataset *d, int64_t batch, 
         }
         if (status) return fail(err, status, "100 images in a row can't be read; the last: %.300s", why.msg);
         image_to_chw(&img, v->images + i * v->image);
-        if (flip && flip[i]) mirror_rows(v->images + i * v->image, 3 * size, size);
+        if (flip && flip[i]) image_mirror_chw(v->images + i * v->image, 3 * size, size);
         m2m_image_free(&img);
     }
     return 0;
