@@ -1,6 +1,7 @@
 #include "train/latents.h"
 
 #include "base/file.h"
+#include "data/prefetch.h"
 #include "image/image.h"
 #include "models/pixels.h"
 
@@ -9,13 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 16 };
+enum { BATCH = 16, AHEAD = 4 * BATCH, THREADS = 2 };
 
 typedef struct maker {
     const dataset *d;
     const dataset_view *v;
     const m2m_calls *calls;
     pixels *encoder;
+    prefetch *ahead;
     float *images, *out;     /* [BATCH, 3,H,W], [BATCH, C,h,w] */
     uint16_t *data;
     uint8_t *good;
@@ -70,12 +72,11 @@ static void list_bad(maker *m, const m2m_error *why)
     if (m->bad == LISTED) m->calls->line(m->calls->user, "further unreadable images are only counted");
 }
 
-static int take_image(maker *m, int set, int image, m2m_error *err)
+static int take_image(maker *m, int64_t number, m2m_error *err)
 {
     m2m_error why;
     m2m_image img = {0};
-    int64_t number = dataset_first(m->d, set) + image;
-    int status = dataset_read(m->d, set, image, m->v, &img, &why);
+    int status = prefetch_take(m->ahead, &img, &why);
     if (status == M2M_ENOMEM) return fail(err, status, "%s", why.msg);
     m->good[number] = status == 0;
     if (status) {
@@ -88,13 +89,24 @@ static int take_image(maker *m, int set, int image, m2m_error *err)
     return m->filled == BATCH ? flush(m, err) : 0;
 }
 
+/* Steps to the image after `at`; false after the last. */
+static bool step(const dataset *d, loader_item *at)
+{
+    if (++at->image < dataset_images(d, at->set)) return true;
+    *at = (loader_item){.set = at->set + 1};
+    return at->set < dataset_sets(d);
+}
+
 static int make_all(maker *m, m2m_error *err)
 {
+    loader_item at = {0};
+    bool more = true;
     int status = 0;
-    for (int s = 0; s < dataset_sets(m->d) && !status; s++) {
-        for (int k = 0; k < dataset_images(m->d, s) && !status; k++) status = take_image(m, s, k, err);
-        if (!status && m->calls && m->calls->progress &&
-            m->calls->progress(m->calls->user, "encoding images", dataset_first(m->d, s), m->total))
+    for (int64_t number = 0; number < m->total && !status; number++) {
+        while (more && prefetch_ask(m->ahead, at)) more = step(m->d, &at);
+        status = take_image(m, number, err);
+        if (!status && number % BATCH == 0 && m->calls && m->calls->progress &&
+            m->calls->progress(m->calls->user, "encoding images", number, m->total))
             status = fail(err, M2M_ECANCELLED, "stopped while encoding images");
     }
     return status ? status : flush(m, err);
@@ -127,8 +139,10 @@ static int make(const char *path, const dataset *d, const dataset_view *v, const
     m.good = calloc((size_t)m.total, 1);
     if (!m.images || !m.out || !m.data || !m.good)
         status = fail(err, M2M_ENOMEM, "no memory for the latents of %lld images", (long long)m.total);
+    if (!status) status = prefetch_open(&m.ahead, d, v, AHEAD, THREADS, err);
     if (!status) status = make_all(&m, err);
     if (!status) status = save(&m, path, key, err);
+    prefetch_close(&m.ahead);
     pixels_free(m.encoder);
     free(m.images);
     free(m.out);

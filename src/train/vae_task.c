@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "data/loader.h"
+#include "data/prefetch.h"
 #include "image/draw.h"
 #include "image/image.h"
 #include "image/spec.h"
@@ -17,14 +17,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct stream {
+    dataset *data;
+    loader loader;
+    prefetch *ahead;
+    int64_t next;            /* the batch that was asked for ahead */
+} stream;
+
 typedef struct vae_task {
     task base;
     const m2m_train_options *o;
     backend *be;
     const m2m_calls *calls;
     vae_model vae;
-    dataset *data, *val;
-    loader loader, val_loader;
+    stream train, val;       /* val.data NULL: none */
     dataset_view view;
     vae_graph graph;
     int batch;
@@ -34,25 +40,69 @@ typedef struct vae_task {
     int64_t bad;
 } vae_task;
 
-/* Images of a batch; one that can't be read is replaced by the next of the data set, counted and told. */
-static int read_images(vae_task *v, loader *l, const dataset *d, int64_t batch, const bool *flip, m2m_error *err)
+/* Image i of a batch, in place of one that can't be read: the next of the data set, counted and told. */
+static int read_instead(vae_task *v, const dataset *d, loader_item it, m2m_image *img, m2m_error *why)
+{
+    enum { TRIES = 100, TOLD = 20 };
+    int status = why->code;
+    for (int tries = 1; status && tries < TRIES; tries++) {
+        if (v->calls && v->calls->line && v->bad++ < TOLD) v->calls->line(v->calls->user, why->msg);
+        if (++it.image == dataset_images(d, it.set)) it = (loader_item){.set = (it.set + 1) % dataset_sets(d)};
+        status = dataset_read(d, it.set, it.image, &v->view, img, why);
+    }
+    return status;
+}
+
+static int read_images(vae_task *v, const dataset *d, prefetch *ahead, const bool *flip, m2m_error *err)
 {
     int size = v->view.width;
-    loader_images(l, batch, v->batch, v->items);
     for (int i = 0; i < v->batch; i++) {
         m2m_image img = {0};
         m2m_error why;
-        int set = v->items[i].set, k = v->items[i].image, tries = 0, status;
-        while ((status = dataset_read(d, set, k, &v->view, &img, &why)) && ++tries < 100) {
-            if (v->calls && v->calls->line && v->bad++ < 20) v->calls->line(v->calls->user, why.msg);
-            if (++k == dataset_images(d, set)) k = 0, set = (set + 1) % dataset_sets(d);
-        }
+        int status = prefetch_take(ahead, &img, &why);
+        if (status) status = read_instead(v, d, v->items[i], &img, &why);
         if (status) return fail(err, status, "100 images in a row can't be read; the last: %.300s", why.msg);
         image_to_chw(&img, v->images + i * v->image);
         if (flip && flip[i]) image_mirror_chw(v->images + i * v->image, 3 * size, size);
         m2m_image_free(&img);
     }
     return 0;
+}
+
+static void ask(const vae_task *v, prefetch *ahead)
+{
+    for (int i = 0; i < v->batch; i++) check(prefetch_ask(ahead, v->items[i]), "more than two batches were asked for");
+}
+
+/* The images of a batch of a stream; those of the batch after it are decoded meanwhile. */
+static int stream_read(vae_task *v, stream *s, int64_t batch, const bool *flip, m2m_error *err)
+{
+    if (s->next != batch || !prefetch_waiting(s->ahead)) {
+        prefetch_forget(s->ahead);
+        loader_images(&s->loader, batch, v->batch, v->items);
+        ask(v, s->ahead);
+    }
+    s->next = batch + 1;
+    loader_images(&s->loader, s->next, v->batch, v->items);
+    ask(v, s->ahead);
+    loader_images(&s->loader, batch, v->batch, v->items);
+    return read_images(v, s->data, s->ahead, flip, err);
+}
+
+static int stream_open(vae_task *v, stream *s, const char *paths, m2m_error *err)
+{
+    enum { THREADS = 2 };
+    int status = dataset_open(&s->data, paths, 1, err);
+    if (!status) status = loader_open(&s->loader, s->data, (uint64_t)v->o->seed, v->batch, 1, false, err);
+    if (!status) status = prefetch_open(&s->ahead, s->data, &v->view, 2 * v->batch, THREADS, err);
+    return status;
+}
+
+static void stream_close(stream *s)
+{
+    prefetch_close(&s->ahead);
+    loader_close(&s->loader);
+    dataset_close(&s->data);
 }
 
 static int load_batch(vae_task *v, draw_purpose purpose, int64_t batch, m2m_error *err)
@@ -62,8 +112,7 @@ static int load_batch(vae_task *v, draw_purpose purpose, int64_t batch, m2m_erro
     draw_plan d = {
         .seed = (uint64_t)v->o->seed, .purpose = purpose, .sets = v->batch, .draws = 1, .images = 1, .t_last = 999};
     if (v->o->flip && !val) draw_flips(&d, batch, flip);
-    int status = val ? read_images(v, &v->val_loader, v->val, batch, NULL, err)
-                     : read_images(v, &v->loader, v->data, batch, flip, err);
+    int status = stream_read(v, val ? &v->val : &v->train, batch, flip, err);
     if (status) return status;
     draw_noise(&d, batch, v->latent, v->noise);
     status = exec_write(v->base.x, v->graph.in, v->images, err);
@@ -89,7 +138,7 @@ static int validate(task *t, journal_field fields[TASK_FIELDS], int *n, m2m_erro
     double l1 = 0, loss = 0, squares = 0;
     float *made = malloc((size_t)(v->batch * v->image) * sizeof *made);
     if (!made) return fail(err, M2M_ENOMEM, "no memory for validation");
-    for (int b = 0; b < batches && !status && v->val; b++) {
+    for (int b = 0; b < batches && !status && v->val.data; b++) {
         float a, c;
         status = load_batch(v, DRAW_VALIDATE, b, err);
         if (!status) status = exec_run(t->x, err);
@@ -105,7 +154,7 @@ static int validate(task *t, journal_field fields[TASK_FIELDS], int *n, m2m_erro
         loss += c / batches;
     }
     free(made);
-    if (!v->val) return 0;
+    if (!v->val.data) return 0;
     double mse = squares / ((double)batches * (double)(v->batch * v->image));
     fields[0] = (journal_field){"val_loss", loss};
     fields[1] = (journal_field){"val_l1", l1};
@@ -121,7 +170,7 @@ static int sample(task *t, m2m_image *picture, m2m_error *err)
     int size = v->view.width, shown = v->batch < 12 ? v->batch : 12;
     float *made = malloc((size_t)(v->batch * v->image) * sizeof *made);
     if (!made) return fail(err, M2M_ENOMEM, "no memory for a sample");
-    int status = load_batch(v, v->val ? DRAW_VALIDATE : DRAW_VAE, 0, err);
+    int status = load_batch(v, v->val.data ? DRAW_VALIDATE : DRAW_VAE, 0, err);
     if (!status) status = exec_run(t->x, err);
     if (!status) status = m2m_image_new(picture, shown * size, 2 * size, 3, err);
     if (!status) exec_read(t->x, v->graph.out, made);
@@ -148,7 +197,7 @@ static int measure_scale(vae_task *v, double *scale, m2m_error *err)
     if (!x || !moments) status = status ? status : M2M_ENOMEM;
     int64_t plane = v->latent / c;
     for (int b = 0; b < 8 && !status; b++) {
-        status = read_images(v, &v->loader, v->data, b, NULL, err);
+        status = stream_read(v, &v->train, b, NULL, err);
         if (!status) status = exec_write(x, g.in, v->images, err);
         if (!status) status = exec_run(x, err);
         if (status) break;
@@ -179,10 +228,8 @@ static void free_task(task *t)
     vae_task *v = (vae_task *)t;
     exec_free(t->x);
     vae_graph_free(&v->graph);
-    loader_close(&v->loader);
-    loader_close(&v->val_loader);
-    dataset_close(&v->data);
-    dataset_close(&v->val);
+    stream_close(&v->train);
+    stream_close(&v->val);
     vae_model_close(&v->vae);
     free(v->images);
     free(v->noise);
@@ -198,11 +245,8 @@ static int open_data(vae_task *v, m2m_error *err)
     v->view.width = v->view.height = (int)o->size;
     int status = parse_fit(o->fit, &v->view.fit, err);
     if (!status) status = parse_colour(o->background, v->view.background, err);
-    if (!status) status = dataset_open(&v->data, o->data, 1, err);
-    if (!status) status = loader_open(&v->loader, v->data, (uint64_t)o->seed, v->batch, 1, false, err);
-    if (!status && o->val_data) status = dataset_open(&v->val, o->val_data, 1, err);
-    if (!status && o->val_data)
-        status = loader_open(&v->val_loader, v->val, (uint64_t)o->seed, v->batch, 1, false, err);
+    if (!status) status = stream_open(v, &v->train, o->data, err);
+    if (!status && o->val_data) status = stream_open(v, &v->val, o->val_data, err);
     return status;
 }
 
@@ -246,7 +290,7 @@ task *vae_task_new(const m2m_train_options *o, backend *be, const m2m_calls *cal
     v->base.params = v->vae.params;
     v->base.grads = v->graph.grads;
     v->base.bytes = paramset_bytes(v->vae.params) + (size_t)(v->batch * (v->image + v->latent)) * sizeof(float);
-    v->base.fingerprint = dataset_fingerprint(v->data);
+    v->base.fingerprint = dataset_fingerprint(v->train.data);
     v->base.sets = v->batch;
     return &v->base;
 }
