@@ -24,6 +24,20 @@ int json_load(cJSON **out, const char *path, m2m_error *err);
 /* Writes `root` to the file, indented, atomically. Errors: M2M_EIO, M2M_ENOMEM. */
 int json_save(const cJSON *root, const char *path, m2m_error *err);
 
+/* A text too large to be held as values: an object whose members are lists of records (COCO's
+ * annotations), or a list of records. Each element of those lists is checked as json_check does
+ * and handed to `each` as its text, in the order of the file; other members are checked only.
+ * Needs no memory of its own. `each` returns 0 to go on or an error, which json_walk returns. On
+ * M2M_EFORMAT (line and reason) the records before the fault have been handed over. */
+typedef struct json_record {
+    const char *list;          /* the list's key as written, its first 63 bytes; "" when the text is a list */
+    int64_t index;             /* in the list */
+    const char *text;          /* borrowed from the walked text, not zero-terminated: for json_parse */
+    size_t len;
+} json_record;
+typedef int (*json_each)(void *user, const json_record *r, m2m_error *err);
+int json_walk(const char *text, size_t len, json_each each, void *user, m2m_error *err);
+
 /* Getters of an object's members. Errors: M2M_EFORMAT when the member is absent, null, of
  * another type or out of range; *out is then untouched. json_or_… leave *out as it is when the
  * member is absent or null. Names match exactly. */

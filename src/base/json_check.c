@@ -188,36 +188,116 @@ static bool scan_open(scan *s, uint64_t *objects, int *depth, bool *empty)
     return !object || scan_key(s);
 }
 
-static void scan_text(scan *s)
+/* One value, from `at` to its last byte. */
+static bool scan_value(scan *s)
 {
     uint64_t objects = 0;
     int depth = 0;
+    s->values = 0;
     do {
         bool empty = true;
         skip_space(s);
-        if (++s->values > JSON_VALUES) {
-            wrong(s, "more than 8388608 values");
-            return;
-        }
+        if (++s->values > JSON_VALUES) return wrong(s, "more than 8388608 values");
         int c = peek(s);
         if (c == '{' || c == '[') {
-            if (!scan_open(s, &objects, &depth, &empty)) return;
+            if (!scan_open(s, &objects, &depth, &empty)) return false;
             if (!empty) continue;
         } else if (!scan_plain(s)) {
-            return;
+            return false;
         }
         if (!scan_after(s, objects, &depth)) break;
     } while (!s->wrong);
+    return !s->wrong;
+}
+
+static int finish(scan *s, m2m_error *err)
+{
     skip_space(s);
     if (!s->wrong && s->at != s->len) wrong(s, "something follows the end of the value");
+    if (!s->wrong) return 0;
+    size_t line = 1;
+    for (size_t i = 0; i < s->at; i++) line += s->text[i] == '\n';
+    return fail(err, M2M_EFORMAT, "JSON, line %zu, byte %zu of %zu: %s", line, s->at, s->len, s->wrong);
 }
 
 int json_check(const char *text, size_t len, m2m_error *err)
 {
     scan s = {.text = text, .len = len};
-    scan_text(&s);
-    if (!s.wrong) return 0;
-    size_t line = 1;
-    for (size_t i = 0; i < s.at; i++) line += text[i] == '\n';
-    return fail(err, M2M_EFORMAT, "JSON, line %zu, byte %zu of %zu: %s", line, s.at, len, s.wrong);
+    scan_value(&s);
+    return finish(&s, err);
+}
+
+/* ---- Large texts ---- */
+
+/* Eats `c` if it is next. */
+static bool take(scan *s, char c)
+{
+    skip_space(s);
+    if (peek(s) != c) return false;
+    s->at++;
+    return true;
+}
+
+/* Behind an element: *more when another follows; false when something is wrong. */
+static bool take_comma(scan *s, char close, bool *more)
+{
+    *more = take(s, ',');
+    if (*more || take(s, close)) return true;
+    return wrong(s, close == '}' ? "',' or '}' was wanted" : "',' or ']' was wanted");
+}
+
+/* The elements of the array that begins here; `each` sees one after the other. */
+static int walk_array(scan *s, json_record *r, json_each each, void *user, m2m_error *err)
+{
+    bool more = true;
+    s->at++;
+    if (take(s, ']')) return 0;
+    for (r->index = 0; more; r->index++) {
+        skip_space(s);
+        size_t start = s->at;
+        if (!scan_value(s)) return 0;
+        r->text = s->text + start;
+        r->len = s->at - start;
+        int rc = each(user, r, err);
+        if (rc) return rc;
+        if (!take_comma(s, ']', &more)) return 0;
+    }
+    return 0;
+}
+
+static int walk_member(scan *s, json_each each, void *user, m2m_error *err)
+{
+    char list[64];
+    skip_space(s);
+    size_t start = s->at + 1;
+    if (!scan_key(s)) return 0;
+    const char *end = memchr(s->text + start, '"', s->at - start);
+    size_t n = (size_t)(end - (s->text + start));
+    if (n >= sizeof list) n = sizeof list - 1;
+    memcpy(list, s->text + start, n);
+    list[n] = 0;
+    skip_space(s);
+    if (peek(s) != '[') return scan_value(s), 0;
+    json_record r = {.list = list};
+    return walk_array(s, &r, each, user, err);
+}
+
+int json_walk(const char *text, size_t len, json_each each, void *user, m2m_error *err)
+{
+    scan s = {.text = text, .len = len};
+    int rc = 0;
+    bool more = true;
+    skip_space(&s);
+    if (peek(&s) == '[') {
+        json_record r = {.list = ""};
+        rc = walk_array(&s, &r, each, user, err);
+    } else if (!take(&s, '{')) {
+        wrong(&s, "an object of lists or a list was wanted");
+    } else if (!take(&s, '}')) {
+        while (more && !rc && !s.wrong) {
+            rc = walk_member(&s, each, user, err);
+            if (!rc && !s.wrong) take_comma(&s, '}', &more);
+        }
+    }
+    return rc ? rc : finish(&s, err);
 }

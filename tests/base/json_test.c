@@ -262,6 +262,60 @@ static void getters_say_what_they_found(void **state)
     assert_string_equal(s, "kept");
 }
 
+/* ---- Large texts ---- */
+
+typedef struct walked {
+    char seen[400];
+    int stop_after;
+} walked;
+
+static int note(void *user, const json_record *r, m2m_error *err)
+{
+    walked *w = user;
+    size_t n = strlen(w->seen);
+    snprintf(w->seen + n, sizeof w->seen - n, "%s%lld=%.*s;", r->list, (long long)r->index, (int)r->len, r->text);
+    (void)err;
+    return w->stop_after && --w->stop_after == 0 ? M2M_EINVAL : 0;
+}
+
+static void walk(walked *w, const char *text, int wanted, const char *seen)
+{
+    m2m_error err = {0};
+    size_t n = strlen(text);
+    char *copy = malloc(n ? n : 1);      /* no zero behind it */
+    memcpy(copy, text, n);
+    w->seen[0] = 0;
+    int rc = json_walk(copy, n, note, w, &err);
+    free(copy);
+    if (rc != wanted || strcmp(w->seen, seen) != 0) fail_msg("%s: %d (%s), saw %s", text, rc, err.msg, w->seen);
+}
+
+static void large_texts_are_walked(void **state)
+{
+    (void)state;
+    walked w = {.stop_after = 0};
+    walk(&w, " {\"info\" : {\"l\":[0]}, \"a\": [ {\"x\":[1,2]} ,\"]\", 3 ], \"b\":[], \"c\":[[]]} ", 0,
+         "a0={\"x\":[1,2]};a1=\"]\";a2=3;c0=[];");
+    walk(&w, "[1,{\"a\":2}]", 0, "0=1;1={\"a\":2};");
+    walk(&w, "{}", 0, "");
+    walk(&w, "[]", 0, "");
+    /* what came before the fault was seen */
+    walk(&w, "{\"a\":[1,2", M2M_EFORMAT, "a0=1;a1=2;");
+    walk(&w, "{\"a\":[1,,2]}", M2M_EFORMAT, "a0=1;");
+    walk(&w, "{\"a\":[1 2]}", M2M_EFORMAT, "a0=1;");
+    walk(&w, "{\"a\":[1]", M2M_EFORMAT, "a0=1;");
+    walk(&w, "{\"a\":[1],}", M2M_EFORMAT, "a0=1;");
+    walk(&w, "{\"a\":[1]}x", M2M_EFORMAT, "a0=1;");
+    walk(&w, "{\"a\":[{\"b\":01}]}", M2M_EFORMAT, "");
+    walk(&w, "{\"a\" [1]}", M2M_EFORMAT, "");
+    walk(&w, "{\"a\":}", M2M_EFORMAT, "");
+    walk(&w, "{\"a", M2M_EFORMAT, "");
+    walk(&w, "7", M2M_EFORMAT, "");
+    walk(&w, "", M2M_EFORMAT, "");
+    w.stop_after = 2;
+    walk(&w, "{\"a\":[1,2,3]}", M2M_EINVAL, "a0=1;a1=2;");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +328,7 @@ int main(void)
         cmocka_unit_test(files),
         cmocka_unit_test(getters),
         cmocka_unit_test(getters_say_what_they_found),
+        cmocka_unit_test(large_texts_are_walked),
     };
     return cmocka_run_group_tests(tests, parse_object, delete_object);
 }
