@@ -136,14 +136,14 @@ static void cache_equals_the_whole_graph(void **state)
     schedule s;
     const float *cached;
     load_schedule(&s);
-    for (int context = 0; context < IMAGES; context++) {
+    for (int seen = 0; seen < IMAGES; seen++) {
         float whole[IMAGES * LATENT], noisy[IMAGES * LATENT] = {0};
-        const float *sample = f->noisy + context * LATENT;
-        rollout *r = roll(f, &s, context, IMAGES, 1.0, false);
-        memcpy(noisy + context * LATENT, sample, LATENT * sizeof(float));
-        predict(f, f->clean, noisy, context + 1, 981, whole);
+        const float *sample = f->noisy + seen * LATENT;
+        rollout *r = roll(f, &s, seen, IMAGES, 1.0, false);
+        memcpy(noisy + seen * LATENT, sample, LATENT * sizeof(float));
+        predict(f, f->clean, noisy, seen + 1, 981, whole);
         ok(rollout_predict(r, sample, 0, &cached, &err), &err);       /* the first of 50 steps: t = 981 */
-        assert_true(distance(cached, whole + context * LATENT, LATENT) < 1e-5f);
+        assert_true(distance(cached, whole + seen * LATENT, LATENT) < 1e-5f);
         rollout_free(r);
     }
     schedule_free(&s);
@@ -156,16 +156,16 @@ static void one_zero_image_equals_many(void **state)
     m2m_error err;
     schedule s;
     const float *guided;
-    const int context = IMAGES - 1;
+    const int seen = IMAGES - 1;
     float with[IMAGES * LATENT], without[IMAGES * LATENT], zero[IMAGES * LATENT] = {0}, noisy[IMAGES * LATENT] = {0};
     load_schedule(&s);
-    memcpy(noisy + context * LATENT, f->noisy, LATENT * sizeof(float));
+    memcpy(noisy + seen * LATENT, f->noisy, LATENT * sizeof(float));
     predict(f, f->clean, noisy, IMAGES, 981, with);
     predict(f, zero, noisy, IMAGES, 981, without);
-    rollout *r = roll(f, &s, context, IMAGES, 2.0, false);
+    rollout *r = roll(f, &s, seen, IMAGES, 2.0, false);
     ok(rollout_predict(r, f->noisy, 0, &guided, &err), &err);
     for (int i = 0; i < LATENT; i++) {
-        float a = without[context * LATENT + i], b = with[context * LATENT + i];
+        float a = without[seen * LATENT + i], b = with[seen * LATENT + i];
         assert_true(fabsf(guided[i] - (a + 2.0f * (b - a))) < 1e-5f);
     }
     rollout_free(r);
