@@ -25,8 +25,11 @@ format:
 	@git clang-format HEAD -- src app include tests
 
 PREFIX ?= /usr/local
+# Configured again with the prefix: the library looks for its models below it.
 install: build
-	@cmake --install build/release --prefix $(PREFIX)
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)) >/dev/null
+	@cmake --build --preset release
+	@cmake --install build/release
 
 clean:
 	rm -rf build
