@@ -71,10 +71,11 @@ const command command_forward = {
     .text = "Inputs by component:\n"
             "  unet                         sample, timestep, encoder_hidden_states\n"
             "  vae_encoder vae_decoder vae  sample\n"
+            "  image_encoder                pixel_values [B,3,H,W]\n"
             "  m2m                          clean [S,N,C,H,W], noisy [S,N,C,H,W], timesteps [S] or [S,N], dropped [S]\n"
             "With --backward also noise, the target; for m2m, noisy is then made from clean, noise and timesteps if\n"
             "it is absent.\n"
-            "Outputs: sample, moments, features; with --backward also loss and grad.NAME.\n"
+            "Outputs: sample, moments, last_hidden_state; with --backward also loss and grad.NAME.\n"
             "\n"
             "Example:\n"
             "  m2m forward models/m2m-self-64/unet --component m2m --in x.safetensors --out y.safetensors --backward",

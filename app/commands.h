@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-extern const command command_generate, command_forward, command_optimize, command_train, command_info, command_bench,
-    command_data;
+extern const command command_generate, command_forward, command_optimize, command_preprocess, command_train,
+    command_info, command_bench, command_data;
 
 #endif

@@ -20,11 +20,16 @@ typedef struct m2m_calls {
 
 /* ---- Checks (spec 3-7; design.md, command line) --------------------------------------------------------------- */
 
-/* Runs one component of a model directory (unet, vae_encoder, vae_decoder, m2m, …) on the tensors of safetensors file
- * `in`, which carry diffusers' argument names, and writes the results to `out`. backward != 0: also `loss` and
- * grad.<parameter> of every trainable parameter. Errors: M2M_ESHAPE names a tensor that is missing or misshapen. */
+/* Runs one component of a model directory (unet, vae_encoder, vae_decoder, image_encoder, m2m, …) on the tensors of
+ * safetensors file `in`, which carry diffusers' argument names, and writes the results to `out`. backward != 0: also
+ * `loss` and grad.<parameter> of every trainable parameter. Errors: M2M_ESHAPE names a tensor that is missing or
+ * misshapen. */
 M2M_API int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward,
                         const char *device, int threads, m2m_error *err);
+/* What a component's own preprocessor (preprocessor_config.json, found in `dir`, in its feature_extractor/ or in the
+ * one beside it) makes of an image file: pixel_values [1,3,H,W], into safetensors file `out`. component: image_encoder.
+ * As transformers' BitImageProcessor and CLIPImageProcessor in their PIL versions. */
+M2M_API int m2m_preprocess(const char *dir, const char *component, const char *image, const char *out, m2m_error *err);
 /* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. */
 M2M_API int m2m_optimize(const char *dir, const char *in, const char *out, double lr, const char *device, int threads,
                          m2m_error *err);

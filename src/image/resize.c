@@ -148,34 +148,40 @@ static void pass_f32(
     }
 }
 
-/* Runs both passes; a pass whose size does not change is left out. in and out: element arrays of
- * `size` bytes each element. */
-static int two_passes(void *dst, int width, int height, const void *src, int in_width,
-    int in_height, int channels, bool bytes, resize_filter filter, m2m_error *err)
+/* One pass over elements of bytes or floats; a side that stays as it is is copied. */
+static void pass(void *dst, const void *src, size_t rows, size_t n, size_t inner, const taps *t, bool bytes)
 {
-    const size_t size = bytes ? 1 : sizeof(float), c = (size_t)channels;
+    if ((size_t)t->n == n) memcpy(dst, src, rows * n * inner * (bytes ? 1 : sizeof(float)));
+    else if (bytes) pass_u8(dst, src, rows, n, inner, t);
+    else pass_f32(dst, src, rows, n, inner, t);
+}
+
+/* Pillow 13 begins along y where that shrinks the image by far more; in 8 bits the order shows in the last bit. */
+static bool begins_down(int width, int height, int in_width, int in_height)
+{
+    return in_height > height && in_height - height > 2 * (in_width - width) && width != in_width;
+}
+
+static int two_passes(void *dst, int width, int height, const void *src, int in_width, int in_height, int channels,
+                      bool bytes, resize_filter filter, m2m_error *err)
+{
+    const size_t size = bytes ? 1 : sizeof(float), c = (size_t)channels, w = (size_t)width, h = (size_t)height;
+    const size_t iw = (size_t)in_width, ih = (size_t)in_height;
+    const bool down_first = begins_down(width, height, in_width, in_height);
     taps across = {0}, down = {0};
     int rc = taps_make(&across, in_width, width, filter, err);
     if (rc) return rc;
     rc = taps_make(&down, in_height, height, filter, err);
-    void *middle = rc ? NULL : malloc((size_t)width * (size_t)in_height * c * size);
+    void *middle = rc ? NULL : malloc((down_first ? iw * h : w * ih) * c * size);
     if (!rc && !middle)
-        rc = fail(err, M2M_ENOMEM, "no memory to resize %d x %d to %d x %d", in_width, in_height,
-            width, height);
-    if (rc) goto done;
-    if (width == in_width)
-        memcpy(middle, src, (size_t)width * (size_t)in_height * c * size);
-    else if (bytes)
-        pass_u8(middle, src, (size_t)in_height, (size_t)in_width, c, &across);
-    else
-        pass_f32(middle, src, (size_t)in_height, (size_t)in_width, c, &across);
-    if (height == in_height)
-        memcpy(dst, middle, (size_t)width * (size_t)height * c * size);
-    else if (bytes)
-        pass_u8(dst, middle, 1, (size_t)in_height, (size_t)width * c, &down);
-    else
-        pass_f32(dst, middle, 1, (size_t)in_height, (size_t)width * c, &down);
-done:
+        rc = fail(err, M2M_ENOMEM, "no memory to resize %d x %d to %d x %d", in_width, in_height, width, height);
+    if (!rc && down_first) {
+        pass(middle, src, 1, ih, iw * c, &down, bytes);
+        pass(dst, middle, h, iw, c, &across, bytes);
+    } else if (!rc) {
+        pass(middle, src, ih, iw, c, &across, bytes);
+        pass(dst, middle, 1, ih, w * c, &down, bytes);
+    }
     free(middle);
     taps_free(&across);
     if (down.first) taps_free(&down);

@@ -1,7 +1,7 @@
-/* Resizing with antialias, as Pillow does it: two passes, along x first, filters widened when
- * shrinking. 8-bit results equal those of Pillow (up to 12; 13 begins along y where that is
- * cheaper, which changes bytes by 1) to the bit, 32-bit ones those of its mode "F" (clean-fid's
- * way) up to rounding. Any thread. */
+/* Resizing with antialias, as Pillow 13 does it: two passes, filters widened when shrinking; along x
+ * first, but along y first where in_height - height > max(0, 2 (in_width - width)). 8-bit results equal
+ * Pillow's to the bit (12 and older always begin along x, which can change a byte by 1), 32-bit ones
+ * those of its mode "F" (clean-fid's way) up to rounding. Any thread. */
 #ifndef IMAGE_RESIZE_H
 #define IMAGE_RESIZE_H
 

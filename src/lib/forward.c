@@ -6,7 +6,7 @@
 #include "lib/device.h"
 #include "lib/job.h"
 #include "lib/setjob.h"
-#include "models/component.h"
+#include "models/features.h"
 #include "models/vae_graph.h"
 #include "train/modeldir.h"
 
@@ -152,6 +152,33 @@ static int run_vae_encoder(const request *q, m2m_error *err) { return run_vae(q,
 static int run_vae_decoder(const request *q, m2m_error *err) { return run_vae(q, VAE_DECODE, false, err); }
 static int run_vae_whole(const request *q, m2m_error *err) { return run_vae(q, VAE_ENCODE, true, err); }
 
+/* ---- image encoder ---- */
+
+static int run_image_encoder(const request *q, m2m_error *err)
+{
+    encoder_model m;
+    shape s;
+    features *f = NULL;
+    float *pixels = NULL, *out = NULL;
+    int status = encoder_model_open(&m, q->dir, true, err);
+    if (status) return status;
+    if (!(pixels = job_floats(q->in, "pixel_values", 4, &s, err))) status = M2M_ESHAPE;
+    if (!status) status = size_is(q, "pixel_values", s.dim[1], m.config.channels, "channels", err);
+    if (!status) f = features_new(&m, q->be, (int)s.dim[0], (int)s.dim[2], (int)s.dim[3], err);
+    if (!status && !f) status = M2M_EINVAL;
+    if (!status) {
+        shape tokens = SHAPE(s.dim[0], features_tokens(f), m.config.width);
+        out = malloc((size_t)shape_count(tokens) * sizeof *out);
+        status = out ? features_run(f, pixels, out, err) : fail(err, M2M_ENOMEM, "no memory for features");
+        if (!status) results_add(q->out, "", "last_hidden_state", tokens, out);
+    }
+    features_free(f);
+    free(pixels);
+    free(out);
+    encoder_model_close(&m);
+    return status;
+}
+
 /* ---- m2m ---- */
 
 static int run_m2m(const request *q, m2m_error *err)
@@ -179,13 +206,14 @@ static const struct component {
 } components[] = {
     {"unet", run_unet, true},         {"vae_encoder", run_vae_encoder, false}, {"vae_decoder", run_vae_decoder, false},
     {"vae", run_vae_whole, true},     {"m2m", run_m2m, true},
+    {"image_encoder", run_image_encoder, false},
 };
 
 static const struct component *find_component(const char *name, m2m_error *err)
 {
     for (size_t i = 0; i < sizeof components / sizeof *components; i++)
         if (!strcmp(components[i].name, name)) return &components[i];
-    fail(err, M2M_EINVAL, "component: %s, wanted unet, vae_encoder, vae_decoder, vae or m2m", name);
+    fail(err, M2M_EINVAL, "component: %s, wanted unet, vae_encoder, vae_decoder, vae, image_encoder or m2m", name);
     return NULL;
 }
 

@@ -47,25 +47,38 @@ int vae_declare(const vae_config *v, paramset *params, m2m_error *err)
     return status;
 }
 
+int encoder_declare(const dinov2_config *d, paramset *params, m2m_error *err)
+{
+    dinov2_graph t;
+    int status = dinov2_graph_build(&t, d, params, 1, d->patch_size, d->patch_size, err);
+    dinov2_graph_free(&t);
+    return status;
+}
+
 /* ---- filling ---- */
 
-/* AutoencoderKL's attention had other names before diffusers 0.18; both are read. */
-static const char *const old_names[][2] = {
+/* AutoencoderKL's attention had other names before diffusers 0.18, and Dinov2Model's has others in transformers 5's
+ * memory than in its files; both are read. */
+static const char *const other_names[][2] = {
     {".attentions.0.query.", ".attentions.0.to_q."},
     {".attentions.0.key.", ".attentions.0.to_k."},
     {".attentions.0.value.", ".attentions.0.to_v."},
     {".attentions.0.proj_attn.", ".attentions.0.to_out.0."},
+    {".attention.q_proj.", ".attention.attention.query."},
+    {".attention.k_proj.", ".attention.attention.key."},
+    {".attention.v_proj.", ".attention.attention.value."},
+    {".attention.o_proj.", ".attention.output.dense."},
 };
 
 static param *param_named(const paramset *params, const char *name)
 {
     param *p = paramset_find(params, name);
-    for (size_t i = 0; !p && i < sizeof old_names / sizeof *old_names; i++) {
-        const char *at = strstr(name, old_names[i][0]);
+    for (size_t i = 0; !p && i < sizeof other_names / sizeof *other_names; i++) {
+        const char *at = strstr(name, other_names[i][0]);
         char now[600];
         if (!at) continue;
-        int n = snprintf(now, sizeof now, "%.*s%s%s", (int)(at - name), name, old_names[i][1],
-                         at + strlen(old_names[i][0]));
+        int n = snprintf(now, sizeof now, "%.*s%s%s", (int)(at - name), name, other_names[i][1],
+                         at + strlen(other_names[i][0]));
         if (n > 0 && (size_t)n < sizeof now) p = paramset_find(params, now);
     }
     return p;
@@ -168,6 +181,30 @@ void vae_model_close(vae_model *m)
     weights_close(&m->weights);
     free(m->dir);
     *m = (vae_model){0};
+}
+
+int encoder_model_open(encoder_model *m, const char *dir, bool read, m2m_error *err)
+{
+    char *config = NULL;
+    *m = (encoder_model){0};
+    int status = open_parts(&m->dir, &m->params, dir, "image_encoder", &config, err);
+    if (!status) status = dinov2_config_load(&m->config, config, err);
+    if (!status && read) status = weights_open(&m->weights, m->dir, err);
+    if (!status && m->weights)
+        m->config.split_gate = weights_find(m->weights, "encoder.layer.0.mlp.gate_proj.weight") != NULL;
+    if (!status) status = encoder_declare(&m->config, m->params, err);
+    if (!status && read) status = fill(m->params, m->weights, m->dir, err);
+    free(config);
+    if (status) encoder_model_close(m);
+    return status;
+}
+
+void encoder_model_close(encoder_model *m)
+{
+    paramset_free(m->params);
+    weights_close(&m->weights);
+    free(m->dir);
+    *m = (encoder_model){0};
 }
 
 int params_save(const paramset *params, const char *dir, dtype stored, m2m_error *err)

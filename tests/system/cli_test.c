@@ -62,6 +62,9 @@ static const bad_case bad_cases[] = {
     {"forward_no_in", {"forward", "d", "--component", "unet", "--out", "b"}, "--in"},
     {"forward_no_out", {"forward", "d", "--component", "unet", "--in", "b"}, "--out"},
     {"forward_unknown_component", {"forward", "d", "--component", "unot", "--in", "a", "--out", "b"}, "unot"},
+    {"preprocess_no_image", {"preprocess", "d", "--component", "image_encoder", "--out", "b"}, "IMAGE"},
+    {"preprocess_no_component", {"preprocess", "d", "a.png", "--out", "b"}, "--component"},
+    {"preprocess_unknown_component", {"preprocess", "d", "a.png", "--component", "vae", "--out", "b"}, "vae"},
     {"optimize_bad_lr", {"optimize", "d", "--in", "a", "--out", "b", "--lr", "2"}, "--lr"},
     {"train_nothing", {"train"}, "CONFIG.json"},
     {"train_two_configs", {"train", "a", "b"}, "b"},
@@ -98,7 +101,8 @@ static void help_teaches(void **state)
     RUN(&o, "--help");
     expect_success(&o);
     says(o.out, "Example");
-    static const char *const names[] = {"generate", "forward", "optimize", "train", "info", "bench", "data"};
+    static const char *const names[] = {"generate", "forward", "optimize", "preprocess", "train", "info", "bench",
+                                        "data"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         RUN(&o, "--help");
         says(o.out, names[i]);

@@ -189,11 +189,14 @@ static void case_run(outcome *o, const char *name, const cJSON *info, const char
         args[n++] = "--in";
         args[n++] = in_case(name, "in.safetensors");
         args[n++] = "--out";
+    } else if (!strcmp(command, "preprocess")) {
+        args[n++] = in_case(name, text_of(info, "image"));
+        args[n++] = "--out";
     } else {
         fail_msg("case.json: unknown command \"%s\"", command);
     }
     args[n++] = out;
-    if (!strcmp(command, "forward")) {
+    if (!strcmp(command, "forward") || !strcmp(command, "preprocess")) {
         args[n++] = "--component";
         args[n++] = text_of(info, "component");
         if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(info, "backward"))) args[n++] = "--backward";

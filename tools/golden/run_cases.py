@@ -1,6 +1,6 @@
 """Runs the program on every case of tests/golden and compares: python run_cases.py build/release/m2m [--only PREFIX] [--keep DIR]
 
-What a case asks for, as the command line of design.md: forward, forward --backward, optimize, generate (replay).
+What a case asks for, as the command line of design.md: forward, forward --backward, optimize, generate (replay), preprocess.
 """
 import argparse
 import json
@@ -21,6 +21,8 @@ def command(program, case, info, out, work):
             (["--backward"] if info["backward"] else [])
     if info["command"] == "optimize":
         return [program, "optimize", d, "--in", inside + "/in.safetensors", "--out", out] + info["args"]
+    if info["command"] == "preprocess":
+        return [program, "preprocess", d, "--component", info["component"], "--out", out, inside + "/" + info["image"]]
     args = [inside + "/" + a if a.endswith(".safetensors") else a for a in info["args"]]
     return [program, "generate", d, "-o", os.path.join(work, case + ".images"), "--save-latents", out] + args
 
