@@ -111,7 +111,9 @@ void str_number(str *s, double value)
         str_add(s, "null");
         return;
     }
-    for (int digits = 1; digits <= 17; digits++) {
+    bool whole = fabs(value) < 1e15 && value == floor(value);       /* 10, where %g would write 1e+01 */
+    if (whole) snprintf(buf, sizeof buf, "%.0f", value);
+    for (int digits = 1; digits <= 17 && !whole; digits++) {
         snprintf(buf, sizeof buf, "%.*g", digits, value);
         if (strtod(buf, NULL) == value) break;
     }

@@ -73,10 +73,12 @@ static void numbers(void **state)
         assert_true(strtod(s.data, NULL) == values[i]);
     }
     str_clear(&s);
-    str_number(&s, 0.1);
-    str_number(&s, NAN);
-    str_number(&s, -INFINITY);
-    assert_string_equal(s.data, "0.1nullnull");
+    static const double texts[] = {0.1, NAN, -INFINITY, 10, -1200, 20.5};
+    for (int i = 0; i < 6; i++) {
+        str_number(&s, texts[i]);
+        str_char(&s, ' ');
+    }
+    assert_string_equal(s.data, "0.1 null null 10 -1200 20.5 ");
     str_free(&s);
 }
 
