@@ -1,7 +1,9 @@
 #include "models/component.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "models/config.h"
+#include "models/ldm.h"
 #include "models/m2m.h"
 #include "models/vae_graph.h"
 #include "tensor/safetensors.h"
@@ -110,7 +112,7 @@ static int fill_one(paramset *params, const char *dir, const char *name, const t
     return 0;
 }
 
-static int fill(paramset *params, const weights *w, const char *dir, m2m_error *err)
+int component_fill(paramset *params, const weights *w, const char *dir, m2m_error *err)
 {
     int status = 0;
     for (int i = 0; i < weights_count(w) && !status; i++)
@@ -126,31 +128,74 @@ static int fill(paramset *params, const weights *w, const char *dir, m2m_error *
 
 /* ---- opening ---- */
 
-static int open_parts(char **dir, paramset **params, const char *from, const char *name, char **config, m2m_error *err)
+static int open_folder(component_files *c, bool read, m2m_error *err)
 {
-    *dir = component_dir(from, name);
-    *params = paramset_new();
-    *config = *dir ? path_join(*dir, "config.json") : NULL;
-    if (*dir && *params && *config) return 0;
-    return fail(err, M2M_ENOMEM, "%s: no memory to open it", from);
+    char *path = path_join(c->dir, "config.json");
+    int status = path ? json_load(&c->config, path, err) : fail(err, M2M_ENOMEM, "%s: no memory to open it", c->dir);
+    free(path);
+    return status || !read ? status : weights_open(&c->weights, c->dir, err);
 }
 
-static int read_weights(paramset *params, weights **w, const char *dir, m2m_error *err)
+int component_open(component_files *c, const char *from, const char *name, bool read, m2m_error *err)
 {
-    int status = weights_open(w, dir, err);
-    return status ? status : fill(params, *w, dir, err);
+    *c = (component_files){.dir = component_dir(from, name)};
+    int status = !c->dir              ? fail(err, M2M_ENOMEM, "%s: no memory to open it", from)
+                 : file_exists(c->dir) ? ldm_open(&c->weights, &c->config, c->dir, name, err)
+                                       : open_folder(c, read, err);
+    if (!read) weights_close(&c->weights);
+    if (status) component_close(c);
+    return status;
+}
+
+void component_close(component_files *c)
+{
+    cJSON_Delete(c->config);
+    weights_close(&c->weights);
+    free(c->dir);
+    *c = (component_files){0};
+}
+
+static int load(component_files *c, bool read, component_declare *declare, void *config, paramset *params,
+                m2m_error *err)
+{
+    if (!params) return fail(err, M2M_ENOMEM, "%s: no memory to open it", c->dir);
+    int status = declare(config, c, params, err);
+    if (status) return fail_prefix(err, status, file_exists(c->dir) ? "%s" : "%s/config.json", c->dir);
+    return read ? component_fill(params, c->weights, c->dir, err) : 0;
+}
+
+int component_load(const char *from, const char *name, bool read, component_declare *declare, void *config,
+                   paramset **params, weights **w, char **dir, m2m_error *err)
+{
+    component_files c;
+    int status = component_open(&c, from, name, read, err);
+    if (status) return status;
+    *params = paramset_new();
+    status = load(&c, read, declare, config, *params, err);
+    if (status) {
+        paramset_free(*params);
+        *params = NULL;
+    } else {
+        *w = c.weights;
+        *dir = c.dir;
+        c.weights = NULL;
+        c.dir = NULL;
+    }
+    component_close(&c);
+    return status;
+}
+
+static int declare_unet(void *config, const component_files *c, paramset *params, m2m_error *err)
+{
+    int status = unet_config_parse(config, c->config, err);
+    return status ? status : unet_declare(config, params, err);
 }
 
 int unet_model_open(unet_model *m, const char *dir, bool read, m2m_error *err)
 {
-    char *config = NULL;
     *m = (unet_model){0};
-    int status = open_parts(&m->dir, &m->params, dir, "unet", &config, err);
-    if (!status) status = unet_config_load(&m->config, config, err);
-    if (!status) status = unet_declare(&m->config, m->params, err);
-    if (!status && read) status = read_weights(m->params, &m->weights, m->dir, err);
-    free(config);
-    if (status) unet_model_close(m);
+    int status = component_load(dir, "unet", read, declare_unet, &m->config, &m->params, &m->weights, &m->dir, err);
+    if (status) *m = (unet_model){0};
     return status;
 }
 
@@ -162,16 +207,17 @@ void unet_model_close(unet_model *m)
     *m = (unet_model){0};
 }
 
+static int declare_vae(void *config, const component_files *c, paramset *params, m2m_error *err)
+{
+    int status = vae_config_parse(config, c->config, err);
+    return status ? status : vae_declare(config, params, err);
+}
+
 int vae_model_open(vae_model *m, const char *dir, bool read, m2m_error *err)
 {
-    char *config = NULL;
     *m = (vae_model){0};
-    int status = open_parts(&m->dir, &m->params, dir, "vae", &config, err);
-    if (!status) status = vae_config_load(&m->config, config, err);
-    if (!status) status = vae_declare(&m->config, m->params, err);
-    if (!status && read) status = read_weights(m->params, &m->weights, m->dir, err);
-    free(config);
-    if (status) vae_model_close(m);
+    int status = component_load(dir, "vae", read, declare_vae, &m->config, &m->params, &m->weights, &m->dir, err);
+    if (status) *m = (vae_model){0};
     return status;
 }
 
@@ -183,19 +229,21 @@ void vae_model_close(vae_model *m)
     *m = (vae_model){0};
 }
 
+static int declare_encoder(void *config, const component_files *c, paramset *params, m2m_error *err)
+{
+    dinov2_config *d = config;
+    int status = dinov2_config_parse(d, c->config, err);
+    if (!status && c->weights)
+        d->split_gate = weights_find(c->weights, "encoder.layer.0.mlp.gate_proj.weight") != NULL;
+    return status ? status : encoder_declare(d, params, err);
+}
+
 int encoder_model_open(encoder_model *m, const char *dir, bool read, m2m_error *err)
 {
-    char *config = NULL;
     *m = (encoder_model){0};
-    int status = open_parts(&m->dir, &m->params, dir, "image_encoder", &config, err);
-    if (!status) status = dinov2_config_load(&m->config, config, err);
-    if (!status && read) status = weights_open(&m->weights, m->dir, err);
-    if (!status && m->weights)
-        m->config.split_gate = weights_find(m->weights, "encoder.layer.0.mlp.gate_proj.weight") != NULL;
-    if (!status) status = encoder_declare(&m->config, m->params, err);
-    if (!status && read) status = fill(m->params, m->weights, m->dir, err);
-    free(config);
-    if (status) encoder_model_close(m);
+    int status = component_load(dir, "image_encoder", read, declare_encoder, &m->config, &m->params, &m->weights,
+                                &m->dir, err);
+    if (status) *m = (encoder_model){0};
     return status;
 }
 

@@ -1,6 +1,6 @@
-/* A U-Net, a VAE or an image encoder with its weights, opened from a component folder (config.json and safetensors) or
- * from a pipeline directory that holds one. Every tensor is accounted for: a missing, unknown or misshapen one is an
- * error that names it. */
+/* A U-Net, a VAE or an image encoder with its weights, opened from a component folder (config.json and safetensors),
+ * from a pipeline directory that holds one, or (U-Net and VAE) from a single-file checkpoint (ldm.h). Every tensor is
+ * accounted for: a missing, unknown or misshapen one is an error that names it. */
 #ifndef MODELS_COMPONENT_H
 #define MODELS_COMPONENT_H
 
@@ -9,11 +9,31 @@
 #include "models/vae.h"
 #include "tensor/weights.h"
 
+/* Where a component is read from: configuration and weights, whichever of the three it is. */
+typedef struct component_files {
+    char *dir;               /* the component's folder, or the file */
+    struct cJSON *config;
+    weights *weights;        /* NULL if not to be read */
+} component_files;
+
+/* name: the folder's in a pipeline ("unet"). read: whether weights are opened. On failure *c is zero. */
+int component_open(component_files *c, const char *from, const char *name, bool read, m2m_error *err);
+void component_close(component_files *c);
+/* Points the parameters at the weights; all must be used, none missing. Messages begin with `dir`. */
+int component_fill(paramset *params, const weights *w, const char *dir, m2m_error *err);
+
+/* Parses c->config into *config and declares its parameters; c->weights may be looked at, NULL where not read. */
+typedef int component_declare(void *config, const component_files *c, paramset *params, m2m_error *err);
+/* A whole component: opened, declared, and filled if `read`. params, w and dir are the caller's; untouched on failure
+ * but for *params, which is then NULL. */
+int component_load(const char *from, const char *name, bool read, component_declare *declare, void *config,
+                   paramset **params, weights **w, char **dir, m2m_error *err);
+
 typedef struct unet_model {
     unet_config config;
     paramset *params;
     weights *weights;        /* params point into it; NULL for fresh ones */
-    char *dir;               /* the component's folder */
+    char *dir;               /* the component's folder, or the file */
 } unet_model;
 
 typedef struct vae_model {

@@ -189,25 +189,3 @@ int vae_config_parse(vae_config *v, const cJSON *json, m2m_error *err)
     if (!r.status) groups_divide(&r, v->width, v->blocks, v->groups);
     return r.status;
 }
-
-/* ---- files ---- */
-
-int unet_config_load(unet_config *u, const char *path, m2m_error *err)
-{
-    cJSON *o;
-    int status = json_load(&o, path, err);
-    if (status) return status;
-    status = unet_config_parse(u, o, err);
-    cJSON_Delete(o);
-    return status ? fail_prefix(err, status, "%s", path) : 0;
-}
-
-int vae_config_load(vae_config *v, const char *path, m2m_error *err)
-{
-    cJSON *o;
-    int status = json_load(&o, path, err);
-    if (status) return status;
-    status = vae_config_parse(v, o, err);
-    cJSON_Delete(o);
-    return status ? fail_prefix(err, status, "%s", path) : 0;
-}

@@ -12,8 +12,4 @@ struct cJSON;
 int unet_config_parse(unet_config *u, const struct cJSON *json, m2m_error *err);
 int vae_config_parse(vae_config *v, const struct cJSON *json, m2m_error *err);
 
-/* The same from a file; messages begin with its path. */
-int unet_config_load(unet_config *u, const char *path, m2m_error *err);
-int vae_config_load(vae_config *v, const char *path, m2m_error *err);
-
 #endif

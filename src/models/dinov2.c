@@ -48,16 +48,6 @@ int dinov2_config_parse(dinov2_config *d, const cJSON *json, m2m_error *err)
     return r.status;
 }
 
-int dinov2_config_load(dinov2_config *d, const char *path, m2m_error *err)
-{
-    cJSON *o;
-    int status = json_load(&o, path, err);
-    if (status) return status;
-    status = dinov2_config_parse(d, o, err);
-    cJSON_Delete(o);
-    return status ? fail_prefix(err, status, "%s", path) : 0;
-}
-
 int64_t dinov2_tokens(const dinov2_config *d, int64_t height, int64_t width)
 {
     return height / d->patch_size * (width / d->patch_size) + 1;

@@ -21,8 +21,6 @@ typedef struct dinov2_config {
 } dinov2_config;
 
 int dinov2_config_parse(dinov2_config *d, const struct cJSON *json, m2m_error *err);
-/* The same from a file; messages begin with its path. */
-int dinov2_config_load(dinov2_config *d, const char *path, m2m_error *err);
 
 /* Tokens of an image of height x width pixels: one for each whole patch, and CLS before them. */
 int64_t dinov2_tokens(const dinov2_config *d, int64_t height, int64_t width);

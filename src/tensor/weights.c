@@ -21,6 +21,8 @@ struct weights {
     int n_files;
     named *all; /* sorted by name */
     int count;
+    weights_view *views; /* what `all` points into after weights_show; NULL before */
+    int n_views;
 };
 
 /* ---- Which file ---- */
@@ -159,6 +161,16 @@ static int check_map(const weights *w, const cJSON *map, m2m_error *err)
     return 0;
 }
 
+static int sort_names(weights *w, const char *twice, m2m_error *err)
+{
+    if (w->count) qsort(w->all, (size_t)w->count, sizeof *w->all, by_name);
+    for (int i = 1; i < w->count; i++) {
+        if (strcmp(w->all[i - 1].name, w->all[i].name) == 0)
+            return fail(err, M2M_EFORMAT, "tensor \"%.150s\" is %s", w->all[i].name, twice);
+    }
+    return 0;
+}
+
 static int collect(weights *w, m2m_error *err)
 {
     int64_t total = 0;
@@ -171,13 +183,7 @@ static int collect(weights *w, m2m_error *err)
             w->all[w->count++] =
                 (named){safetensors_name(w->files[f], i), safetensors_at(w->files[f], i), f};
     }
-    if (w->count) qsort(w->all, (size_t)w->count, sizeof *w->all, by_name);
-    for (int i = 1; i < w->count; i++) {
-        if (strcmp(w->all[i - 1].name, w->all[i].name) == 0)
-            return fail(
-                err, M2M_EFORMAT, "tensor \"%.150s\" is in two of the files", w->all[i].name);
-    }
-    return 0;
+    return sort_names(w, "in two of the files", err);
 }
 
 static int open_sharded(weights *w, m2m_error *err)
@@ -231,10 +237,34 @@ int weights_open(weights **out, const char *path, m2m_error *err)
     return rc;
 }
 
+static void views_free(weights_view *views, int n)
+{
+    for (int i = 0; i < n; i++) free(views[i].name);
+    free(views);
+}
+
+int weights_show(weights *w, weights_view *views, int n, m2m_error *err)
+{
+    named *all = malloc(((size_t)n + 1) * sizeof *all);
+    if (!all) {
+        views_free(views, n);
+        return fail(err, M2M_ENOMEM, "%s: no memory for the names of %d tensors", w->path, n);
+    }
+    for (int i = 0; i < n; i++) all[i] = (named){views[i].name, &views[i].t, 0};
+    views_free(w->views, w->n_views);
+    free(w->all);
+    w->views = views;
+    w->n_views = w->count = n;
+    w->all = all;
+    int rc = sort_names(w, "there twice", err);
+    return rc ? fail_prefix(err, rc, "%s", w->path) : 0;
+}
+
 void weights_close(weights **w)
 {
     if (!*w) return;
     for (int i = 0; i < (*w)->n_files; i++) safetensors_close(&(*w)->files[i]);
+    views_free((*w)->views, (*w)->n_views);
     free((*w)->files);
     free((*w)->all);
     free((*w)->path);

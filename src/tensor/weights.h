@@ -26,6 +26,16 @@ const char *weights_name(const weights *w, int i);
 const tensor *weights_at(const weights *w, int i);
 const tensor *weights_find(const weights *w, const char *name);   /* NULL: not there */
 
+/* A tensor under another name, or a part of one: data lies in the file that the weights map. */
+typedef struct weights_view {
+    char *name;                                        /* to be freed; taken by weights_show */
+    tensor t;
+} weights_view;
+
+/* The weights show these tensors from now on, instead of the files' own; takes `views` (malloc) and its names, also when
+ * it fails. Errors: M2M_EFORMAT when two have one name. */
+int weights_show(weights *w, weights_view *views, int n, m2m_error *err);
+
 const char *weights_path(const weights *w);            /* what was opened: the file or the index */
 int weights_files(const weights *w);                   /* safetensors files: 1 or more */
 const safetensors *weights_file(const weights *w, int i);
