@@ -33,8 +33,11 @@ M2M_API int m2m_preprocess(const char *dir, const char *component, const char *i
 /* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. */
 M2M_API int m2m_optimize(const char *dir, const char *in, const char *out, double lr, const char *device, int threads,
                          m2m_error *err);
-/* Architecture, tensor accounting, sha256 of a model directory or safetensors file, as text lines to calls->line. */
-M2M_API int m2m_info(const char *path, const m2m_calls *calls, m2m_error *err);
+/* What a model directory, a component's folder, a single-file Stable Diffusion checkpoint or another safetensors file
+ * is, as text lines to calls->line: architecture, every tensor accounted for and, if sums != 0, the SHA-256 of the
+ * weight files and which known file that is. Sums read every byte: seconds per GiB. Errors name a tensor that is
+ * missing, unknown or misshapen; a sum that is not known is none. */
+M2M_API int m2m_info(const char *path, int sums, const m2m_calls *calls, m2m_error *err);
 
 /* ---- Training (spec 7) ------------------------------------------------------------------------------------------ */
 

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "lib/model.h"
+#include "models/ldm.h"
 #include "models/m2m.h"
 #include "tensor/weights.h"
 
@@ -15,6 +16,7 @@
 
 typedef struct teller {
     const m2m_calls *calls;
+    bool sums;               /* of files */
 } teller;
 
 static void say(const teller *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -46,16 +48,15 @@ static const char *known_file(const char *found)
 
 static int tell_files(const teller *t, const weights *w, m2m_error *err)
 {
-    int status = 0;
-    for (int i = 0; i < weights_files(w) && !status; i++) {
+    for (int i = 0; i < weights_files(w); i++) {
         char sum[SHA256_HEX], size[TEXT_SIZE];
-        status = weights_sha256(w, i, sum, err);
-        if (status) break;
         say(t, "  %s  %s", path_base(safetensors_path(weights_file(w, i))),
             bytes_text((int64_t)safetensors_bytes(weights_file(w, i)), size, sizeof size));
-        say(t, "  sha256 %s%s%s", sum, known_file(sum) ? "  = " : "", known_file(sum) ? known_file(sum) : "");
+        int status = t->sums ? weights_sha256(w, i, sum, err) : 0;
+        if (status) return status;
+        if (t->sums) say(t, "  sha256 %s  (%s)", sum, known_file(sum) ? known_file(sum) : "no file known to m2m");
     }
-    return status;
+    return 0;
 }
 
 static void tell_tensors(const teller *t, const paramset *params)
@@ -111,7 +112,7 @@ static int tell_unet(const teller *t, const char *dir, m2m_error *err)
     else if (u->variant != SET_NONE) say(t, "  clean_timestep %d", u->clean_timestep);
     tell_tensors(t, m.params);
     if (u->variant == SET_SELF) status = tell_context(t, &m, err);
-    if (!status) status = tell_files(t, m.weights, err);
+    if (!status && !file_exists(dir)) status = tell_files(t, m.weights, err);
     unet_model_close(&m);
     return status;
 }
@@ -126,7 +127,7 @@ static int tell_vae(const teller *t, const char *dir, m2m_error *err)
         (double)v->scaling_factor);
     tell_widths(t, "block_out_channels", v->width, v->blocks);
     tell_tensors(t, m.params);
-    status = tell_files(t, m.weights, err);
+    if (!file_exists(dir)) status = tell_files(t, m.weights, err);
     vae_model_close(&m);
     return status;
 }
@@ -177,25 +178,49 @@ static int tell_component(const teller *t, const char *dir, m2m_error *err)
     return vae ? tell_vae(t, dir, err) : tell_unet(t, dir, err);
 }
 
-static int tell_file(const teller *t, const char *path, m2m_error *err)
+/* A single-file checkpoint, component by component. */
+static int tell_checkpoint(const teller *t, const weights *w, m2m_error *err)
 {
-    weights *w;
-    int status = weights_open(&w, path, err);
-    if (status) return status;
-    say(t, "%s: %d tensors", path, weights_count(w));
+    ldm_count c;
+    const char *path = weights_path(w);
+    ldm_counts(w, &c);
+    say(t, "%s: single-file checkpoint, %d tensors", path, c.tensors);
+    if (c.averages) say(t, "  %d of an average (model_ema.), which is taken as the U-Net", c.averages);
+    if (c.others) say(t, "  %d of no component, left alone", c.others);
+    int status = tell_unet(t, path, err);
+    if (!status) status = tell_vae(t, path, err);
+    if (!status) status = tell_schedule(t, path, err);
+    return status ? status : tell_files(t, w, err);
+}
+
+static void list_tensors(const teller *t, const weights *w)
+{
+    say(t, "%s: %d tensors", weights_path(w), weights_count(w));
     for (int i = 0; i < weights_count(w); i++) {
         char text[100];
         const tensor *x = weights_at(w, i);
         say(t, "  %-80s %-5s %s", weights_name(w, i), dtype_name(x->type), shape_text(x->shape, text, sizeof text));
     }
-    status = tell_files(t, w, err);
+}
+
+static int tell_file(const teller *t, const char *path, m2m_error *err)
+{
+    weights *w;
+    int status = weights_open(&w, path, err);
+    if (status) return status;
+    if (ldm_is(w)) {
+        status = tell_checkpoint(t, w, err);
+    } else {
+        list_tensors(t, w);
+        status = tell_files(t, w, err);
+    }
     weights_close(&w);
     return status;
 }
 
-int m2m_info(const char *path, const m2m_calls *calls, m2m_error *err)
+int m2m_info(const char *path, int sums, const m2m_calls *calls, m2m_error *err)
 {
-    teller t = {calls};
+    teller t = {calls, sums != 0};
     char *index = path_join(path, "model_index.json");
     if (!index) return fail(err, M2M_ENOMEM, "no memory for a path");
     bool pipeline = file_exists(index);

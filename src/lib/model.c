@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "models/ldm.h"
 #include "models/m2m.h"
 
 #include <stdio.h>
@@ -67,8 +68,17 @@ int pipeline_class(const char *dir, char *class_name, size_t size, m2m_error *er
     return status;
 }
 
+static int file_schedule(schedule *s, m2m_error *err)
+{
+    cJSON *config = ldm_scheduler();
+    int status = config ? schedule_from_json(s, config, err) : fail(err, M2M_ENOMEM, "no memory for a schedule");
+    cJSON_Delete(config);
+    return status;
+}
+
 int pipeline_schedule(schedule *s, const char *dir, m2m_error *err)
 {
+    if (file_exists(dir)) return file_schedule(s, err);
     char *inside = path_join(dir, "scheduler/scheduler_config.json");
     char *beside = path_join(dir, "../scheduler/scheduler_config.json");
     int status = M2M_ENOMEM;

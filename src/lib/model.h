@@ -23,7 +23,8 @@ int model_latent_side(const m2m_model *m);
 /* Checks model_index.json; class gets "M2MPipeline" or "StableDiffusionPipeline". */
 int pipeline_class(const char *dir, char *class_name, size_t size, m2m_error *err);
 
-/* The pipeline's scheduler_config.json: inside dir, or beside it where dir is one component's folder. */
+/* The pipeline's scheduler_config.json: inside dir, or beside it where dir is one component's folder. A single-file
+ * checkpoint has that of SD 1 and 2. */
 int pipeline_schedule(schedule *s, const char *dir, m2m_error *err);
 
 #endif

@@ -32,8 +32,8 @@ typedef struct weights_view {
     tensor t;
 } weights_view;
 
-/* The weights show these tensors from now on, instead of the files' own; takes `views` (malloc) and its names, also when
- * it fails. Errors: M2M_EFORMAT when two have one name. */
+/* The weights show these tensors from now on, instead of the files' own; takes `views` (malloc) and its names, also
+ * when it fails. Errors: M2M_EFORMAT when two have one name. */
 int weights_show(weights *w, weights_view *views, int n, m2m_error *err);
 
 const char *weights_path(const weights *w);            /* what was opened: the file or the index */
