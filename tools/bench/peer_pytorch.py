@@ -130,6 +130,7 @@ def main():
     p.add_argument("--runs", type=int, default=3)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save", metavar="PREFIX")
+    p.add_argument("--wait", action="store_true", help="for peers.py: a step for each line of input, its seconds a line of output")
     a = p.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(a.threads)
     import diffusers
@@ -206,6 +207,13 @@ def main():
         save_file({k: v.contiguous() for k, v in inputs.items()}, a.save + ".in.safetensors")
     for _ in range(a.warmup):
         step()
+    if a.wait:
+        print(f"ready PyTorch {torch.__version__}", flush=True)
+        for _ in sys.stdin:
+            start = time.perf_counter()
+            step()
+            print(time.perf_counter() - start, flush=True)
+        return
     seconds = []
     for i in range(a.runs):
         start = time.perf_counter()
