@@ -39,6 +39,21 @@ M2M_API int m2m_optimize(const char *dir, const char *in, const char *out, doubl
  * missing, unknown or misshapen; a sum that is not known is none. */
 M2M_API int m2m_info(const char *path, int sums, const m2m_calls *calls, m2m_error *err);
 
+/* ---- A model to start from (spec 4, 7) --------------------------------------------------------------------------- */
+
+typedef struct m2m_init_options {
+#define OPTION(type, field, default_, min, max, choices, help) M2M_TYPE_##type field;
+#include "m2m_init.def"
+#undef OPTION
+} m2m_init_options;
+
+/* Makes an M2M model directory `dir` from a text-to-image one, or from a single-file Stable Diffusion checkpoint (its
+ * averaged weights, where it has them): U-Net and VAE are kept but for the U-Net's attn2, which is drawn as
+ * torch.nn.Linear draws it; the scheduler becomes DDIM with `leading` timesteps. `dir` is new or empty, and appears
+ * whole or not at all. Errors name what is missing or does not fit. */
+M2M_API int m2m_init(const char *from, const char *dir, const m2m_init_options *options, const m2m_calls *calls,
+                     m2m_error *err);
+
 /* ---- Training (spec 7) ------------------------------------------------------------------------------------------ */
 
 typedef struct m2m_train_options {
@@ -94,7 +109,7 @@ typedef struct m2m_option {
 enum { M2M_OPTION_INT, M2M_OPTION_REAL, M2M_OPTION_FLAG, M2M_OPTION_TEXT };
 
 typedef struct m2m_option_table {
-    const char *name;            /* "generate", "train", "compose", "bench" */
+    const char *name;            /* "generate", "train", "compose", "bench", "init" */
     const m2m_option *rows;
     int count;
 } m2m_option_table;

@@ -45,6 +45,7 @@ int file_out_commit(file_out **f, m2m_error *err);
 /* Ends *f (NULL allowed) and leaves nothing behind. */
 void file_out_abandon(file_out **f);
 
+int file_copy(const char *from, const char *to, m2m_error *err);
 int file_write_all(const char *path, const void *data, size_t size, m2m_error *err);
 /* Appends in one write (a log line is never torn by another process's). Not atomic against a
  * full disk. */

@@ -175,6 +175,16 @@ int file_write_all(const char *path, const void *data, size_t size, m2m_error *e
     return rc;
 }
 
+int file_copy(const char *from, const char *to, m2m_error *err)
+{
+    file_map m;
+    int rc = file_map_open(&m, from, err);
+    if (rc) return rc;
+    rc = file_write_all(to, m.data, m.size, err);
+    file_map_close(&m);
+    return rc;
+}
+
 int file_append(const char *path, const void *data, size_t size, m2m_error *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666), number = 0;

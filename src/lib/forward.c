@@ -224,7 +224,8 @@ int m2m_forward(const char *dir, const char *component, const char *in, const ch
     if (!c) return M2M_EINVAL;
     if (backward && !c->can_backward)
         return fail(err, M2M_EINVAL, "component %s has no backward pass; wanted unet, vae or m2m", component);
-    if (!dir_exists(dir)) return fail(err, M2M_EIO, "%s: is not a directory, wanted a model's", dir);
+    if (!dir_exists(dir) && !file_exists(dir))
+        return fail(err, M2M_EIO, "%s: is not a directory, wanted a model's (or a single-file checkpoint)", dir);
     safetensors *tensors;
     int status = safetensors_open(&tensors, in, err);
     if (status) return status;

@@ -40,8 +40,14 @@ static const m2m_option bench_rows[] = {
 };
 #undef OPTIONS
 
+#define OPTIONS m2m_init_options
+static const m2m_option init_rows[] = {
+#include "m2m_init.def"
+};
+#undef OPTIONS
+
 #define TABLE(name) {#name, name##_rows, (int)(sizeof name##_rows / sizeof name##_rows[0])}
-static const m2m_option_table tables[] = {TABLE(generate), TABLE(train), TABLE(compose), TABLE(bench)};
+static const m2m_option_table tables[] = {TABLE(generate), TABLE(train), TABLE(compose), TABLE(bench), TABLE(init)};
 
 const m2m_option_table *m2m_options(const char *name)
 {

@@ -255,6 +255,11 @@ void encoder_model_close(encoder_model *m)
     *m = (encoder_model){0};
 }
 
+dtype stored_type(const char *name)
+{
+    return !strcmp(name, "f16") ? DT_F16 : !strcmp(name, "bf16") ? DT_BF16 : DT_F32;
+}
+
 int params_save(const paramset *params, const char *dir, dtype stored, m2m_error *err)
 {
     int n = paramset_count(params), status;

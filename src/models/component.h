@@ -67,6 +67,8 @@ int unet_declare(const unet_config *u, paramset *params, m2m_error *err);
 int vae_declare(const vae_config *v, paramset *params, m2m_error *err);
 int encoder_declare(const dinov2_config *d, paramset *params, m2m_error *err);
 
+/* "f32", "f16" or "bf16", as options say it. */
+dtype stored_type(const char *name);
 /* Writes params as dir/diffusion_pytorch_model.safetensors; as `stored`. */
 int params_save(const paramset *params, const char *dir, dtype stored, m2m_error *err);
 

@@ -107,19 +107,25 @@ static int load_file(processor *p, const char *path, m2m_error *err)
     return status ? fail_prefix(err, status, "%s", path) : 0;
 }
 
-int processor_load(processor *p, const char *dir, m2m_error *err)
+char *processor_find(const char *dir, m2m_error *err)
 {
     static const char *const places[] = {"feature_extractor/preprocessor_config.json", "preprocessor_config.json",
                                          "../feature_extractor/preprocessor_config.json"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         char *path = path_join(dir, places[i]);
-        if (!path) return fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
-        bool found = file_exists(path);
-        int status = found ? load_file(p, path, err) : 0;
+        if (!path) return fail(err, M2M_ENOMEM, "%s: no memory for a path", dir), NULL;
+        if (file_exists(path)) return path;
         free(path);
-        if (found) return status;
     }
-    return fail(err, M2M_EIO, "%s: has no %s, nor %s", dir, places[0], places[1]);
+    return fail(err, M2M_EIO, "%s: has no %s, nor %s", dir, places[0], places[1]), NULL;
+}
+
+int processor_load(processor *p, const char *dir, m2m_error *err)
+{
+    char *path = processor_find(dir, err);
+    int status = path ? load_file(p, path, err) : M2M_EIO;
+    free(path);
+    return status;
 }
 
 /* ---- pixels ---- */

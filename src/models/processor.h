@@ -28,6 +28,8 @@ int processor_parse(processor *p, const struct cJSON *json, m2m_error *err);
 /* dir: a pipeline with a folder feature_extractor, or a component's folder that holds preprocessor_config.json or lies
  * beside feature_extractor. */
 int processor_load(processor *p, const char *dir, m2m_error *err);
+/* The path of that file (free). NULL: there is none. */
+char *processor_find(const char *dir, m2m_error *err);
 
 /* Size of what comes out for an image of width x height: always the same if there is a crop. */
 void processor_size(const processor *p, int width, int height, int *out_width, int *out_height);

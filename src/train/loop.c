@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "models/component.h"
 #include "train/checkpoint.h"
 #include "train/lr.h"
 #include "train/rate.h"
@@ -109,11 +110,6 @@ static int open_loop(loop *l, int resume, m2m_error *err)
 
 /* ---- what happens every so many steps ---- */
 
-static dtype stored_type(const m2m_train_options *o)
-{
-    return !strcmp(o->weights, "f16") ? DT_F16 : !strcmp(o->weights, "bf16") ? DT_BF16 : DT_F32;
-}
-
 static int save(loop *l, m2m_error *err)
 {
     l->state.updates = optimizer_steps(l->opt);
@@ -122,7 +118,7 @@ static int save(loop *l, m2m_error *err)
     int status = checkpoint_save(l->checkpoint, l->t->params, l->opt, &l->state, err);
     if (status) return status;
     optimizer_swap_ema(l->opt);
-    status = l->t->kind->save(l->t, l->model, stored_type(l->o), err);
+    status = l->t->kind->save(l->t, l->model, stored_type(l->o->weights), err);
     optimizer_swap_ema(l->opt);
     if (!status) say(l, "step %lld: checkpoint and model in %s", (long long)l->state.step, l->o->output);
     return status;

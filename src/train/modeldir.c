@@ -28,22 +28,12 @@ exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset 
     return x;
 }
 
-static int copy_file(const char *from, const char *to, m2m_error *err)
-{
-    file_map m;
-    int status = file_map_open(&m, from, err);
-    if (status) return status;
-    status = file_write_all(to, m.data, m.size, err);
-    file_map_close(&m);
-    return status;
-}
-
 /* Copies from/name to dir/name; a file that is not there is fine. */
 static int copy_named(const char *from, const char *dir, const char *name, m2m_error *err)
 {
     char *a = path_join(from, name), *b = path_join(dir, name);
     int status = a && b ? 0 : fail(err, M2M_ENOMEM, "no memory for paths");
-    if (!status && file_exists(a)) status = copy_file(a, b, err);
+    if (!status && file_exists(a)) status = file_copy(a, b, err);
     free(a);
     free(b);
     return status;

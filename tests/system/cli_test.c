@@ -101,8 +101,8 @@ static void help_teaches(void **state)
     RUN(&o, "--help");
     expect_success(&o);
     says(o.out, "Example");
-    static const char *const names[] = {"generate", "forward", "optimize", "preprocess", "train", "info", "bench",
-                                        "data"};
+    static const char *const names[] = {"generate", "forward", "optimize", "preprocess", "init", "train", "info",
+                                        "bench", "data"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         RUN(&o, "--help");
         says(o.out, names[i]);

@@ -142,4 +142,5 @@ def add_sums(folder):
     manifest.write_text(json.dumps(content, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
