@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_generate, &command_forward, &command_optimize, &command_preprocess, &command_init,
-    &command_train, &command_info, &command_bench, &command_data, NULL,
+    &command_generate, &command_forward, &command_optimize, &command_preprocess, &command_tokenize,
+    &command_init, &command_train, &command_info, &command_bench, &command_data, NULL,
 };
 
 static void help(FILE *f)

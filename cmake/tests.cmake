@@ -4,7 +4,7 @@ pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 find_program(M2M_CXX NAMES c++ g++ clang++)
 
 # Tests in these folders run small things and share the machine; all others use every core, so CTest runs them alone.
-set(M2M_LIGHT_FOLDERS base image tensor data graph diffusion lib lint)
+set(M2M_LIGHT_FOLDERS base image tensor text data graph diffusion lib lint)
 cmake_host_system_information(RESULT M2M_CORES QUERY NUMBER_OF_LOGICAL_CORES)
 set(M2M_TEST_ENVIRONMENT
   "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:allocator_may_return_null=1"

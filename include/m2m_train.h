@@ -33,6 +33,10 @@ M2M_API int m2m_preprocess(const char *dir, const char *component, const char *i
 /* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. */
 M2M_API int m2m_optimize(const char *dir, const char *in, const char *out, double lr, const char *device, int threads,
                          m2m_error *err);
+/* Token ids of each line of a text file (UTF-8, at most 256 KiB a line) as transformers' CLIPTokenizer makes them,
+ * start and end included: one JSON array a line to calls->line. dir: a model directory with tokenizer/, or a
+ * tokenizer's folder. padded != 0: cut and padded to its model_max_length. Errors name file and line. */
+M2M_API int m2m_tokenize(const char *dir, const char *file, int padded, const m2m_calls *calls, m2m_error *err);
 /* What a model directory, a component's folder, a single-file Stable Diffusion checkpoint or another safetensors file
  * is, as text lines to calls->line: architecture, every tensor accounted for and, if sums != 0, the SHA-256 of the
  * weight files and which known file that is. Sums read every byte: seconds per GiB. Errors name a tensor that is

@@ -22,7 +22,7 @@ report() { say "$*" >>"$found"; }
 
 # ---- Text: layers, lengths, conditional compilation ---------------------------------------------------------------
 # A folder includes only folders of a lower level.
-layers="base:0 tensor:1 image:1 graph:2 cpu:3 nn:3 models:4 diffusion:5 data:6 eval:6 train:7 lib:8 app:9"
+layers="base:0 tensor:1 image:1 text:1 graph:2 cpu:3 nn:3 models:4 diffusion:5 data:6 eval:6 train:7 lib:8 app:9"
 sources=$(find src app include tests tools -type f \( -name '*.c' -o -name '*.h' -o -name '*.def' \) | LC_ALL=C sort)
 # shellcheck disable=SC2086 # the names hold no spaces
 LC_ALL=C awk -v LAYERS="$layers" -v MAX_FILE=800 -v MAX_FUNCTION=80 -v MAX_LINE=120 -f tools/lint/source.awk $sources >>"$found"

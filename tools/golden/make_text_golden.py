@@ -1,0 +1,122 @@
+"""Writes the text-to-image part of tests/golden: tokenizers and what transformers' CLIPTokenizer makes of hard lines.
+
+    python tools/golden/make_text_golden.py [--only PREFIX]
+
+The vocabularies are small ones, learned here from a few captions; check_tokenizer.py compares with CLIP's own.
+"""
+import argparse
+import collections
+import json
+import os
+import shutil
+
+import torch
+from transformers import CLIPTokenizer
+
+from make_golden import OUT, make_manifest, write_json
+from tokenizer_lines import hard
+
+CAPTIONS = """a photo of a dog. a photo of a cat. an oil painting of a dog in the snow. the dog's smiling face, drawn in the style of
+noto emoji. a red car, 3d render, highly detailed. two cats don't sleep. a cartoon of an airplane in the sky. the lion's head, flat
+colors. a green apple on a white background. pancakes with honey and butter. a portrait of a woman, digital art, masterpiece.
+an elephant in the water. a penguin in the snow. photo of the moon over the sea at night. they're drawn with black lines. baaa, baaa, aaaa, aaah, aaah."""
+
+
+def byte_symbols():
+    prints = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
+    symbol = {b: chr(b) for b in prints}
+    for b in range(256):
+        symbol.setdefault(b, chr(256 + len(symbol) - len(prints)))
+    return symbol, prints
+
+
+def learn_merges(count):
+    """Plain byte-pair encoding of the captions' words; ties by the pair itself, so that it is the same everywhere."""
+    symbol, _ = byte_symbols()
+    words = collections.Counter(CAPTIONS.lower().replace(",", " ").replace(".", " ").split())
+    split = {w: [symbol[b] for b in w.encode()] for w in words}
+    for s in split.values():
+        s[-1] += "</w>"
+    merges = []
+    while len(merges) < count:
+        pairs = collections.Counter()
+        for w, s in split.items():
+            for pair in zip(s, s[1:]):
+                pairs[pair] += words[w]
+        best = min(pairs, key=lambda p: (-pairs[p], p))
+        merges.append(best)
+        for w, s in split.items():
+            i, out = 0, []
+            while i < len(s):
+                pair = tuple(s[i:i + 2]) == best
+                out.append("".join(best) if pair else s[i])
+                i += 2 if pair else 1
+            split[w] = out
+    return merges
+
+
+def write_tokenizer(out, merges, symbols, config=None, special_map=None):
+    tokens = list(dict.fromkeys(symbols + [s + "</w>" for s in symbols] + ["".join(m) for m in merges])) + ["<|startoftext|>", "<|endoftext|>"]
+    os.makedirs(out, exist_ok=True)
+    write_json(out + "/vocab.json", {t: i for i, t in enumerate(tokens)})
+    open(out + "/merges.txt", "w", encoding="utf-8").write("\n".join(["#version: 0.2"] + [" ".join(m) for m in merges]) + "\n")
+    write_json(out + "/tokenizer_config.json", {"model_max_length": 77, "tokenizer_class": "CLIPTokenizer", **(config or {})})
+    if special_map:
+        write_json(out + "/special_tokens_map.json", special_map)
+    return len(tokens)
+
+
+ADDED = {"lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+SD2_MAP = {"bos_token": {"content": "<|startoftext|>", **ADDED}, "eos_token": {"content": "<|endoftext|>", **ADDED}, "pad_token": "!",
+           "unk_token": {"content": "<|endoftext|>", **ADDED}, "additional_special_tokens": ["<Big>"]}
+
+
+def sd2_tokenizer(out, length=77):
+    """Files as SD 2.1-base has them: tokenizer_config.json says that the pad token is the end token, the map says "!"."""
+    symbol, prints = byte_symbols()
+    symbols = [chr(b) for b in prints] + [chr(256 + i) for i in range(256 - len(prints))]
+    return write_tokenizer(out, learn_merges(150), symbols, {"pad_token": "<|endoftext|>", "do_lower_case": True, "model_max_length": length}, SD2_MAP)
+
+
+def make_tokenizers():
+    models = os.path.join(OUT, "models")
+    sd2_tokenizer(os.path.join(models, "tokenizer_sd2", "tokenizer"))
+    # What transformers 5 writes: tokenizer.json and tokenizer_config.json alone; with tokens added, one of them normalized.
+    added = CLIPTokenizer.from_pretrained(os.path.join(models, "tokenizer_sd2", "tokenizer"))
+    added.add_tokens(["<My-Style>", "dog"])
+    added.add_tokens(["<S*>"], special_tokens=True)
+    shutil.rmtree(os.path.join(models, "tokenizer_saved"), ignore_errors=True)
+    added.save_pretrained(os.path.join(models, "tokenizer_saved"))
+    # Few symbols, no special_tokens_map.json, no length: what is unknown becomes the unknown token.
+    few = [c for c in "abcdefghilmnoprst'!3"]
+    merges = [m for m in learn_merges(60) if all(c in few for c in "".join(m).replace("</w>", ""))]
+    small = os.path.join(models, "tokenizer_small")
+    write_tokenizer(small, merges, few)
+    os.remove(small + "/tokenizer_config.json")
+    lines = hard(160, seed=11) + ["a <My-Style> DOG dog", "<my-style><S*> <s*>dogs", "hotdog!", "<Big> <big>x<Big>", "aaaaa aaaaaaa baaaaa"]
+    os.makedirs(os.path.join(OUT, "tokenizer"), exist_ok=True)
+    open(os.path.join(OUT, "tokenizer", "lines.txt"), "w", encoding="utf-8", newline="").write("\n".join(lines) + "\n")
+    for name in ("tokenizer_sd2", "tokenizer_saved", "tokenizer_small"):
+        where = os.path.join(models, name)
+        t = CLIPTokenizer.from_pretrained(where + "/tokenizer" if name == "tokenizer_sd2" else where)
+        answers = {"ids": [t(line)["input_ids"] for line in lines], "pad": t.pad_token_id,
+                   "padded": [t(line, padding="max_length", truncation=True, max_length=12)["input_ids"] for line in lines]}
+        path = os.path.join(OUT, "tokenizer", name[10:] + ".json")
+        open(path, "w").write(json.dumps(answers, separators=(",", ":")) + "\n")
+        print(f"{name:32s} {len(lines)} lines, {os.path.getsize(path)} bytes, pad {t.pad_token_id}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    a = parser.parse_args()
+    torch.set_num_threads(1)
+    parts = {"tokenizer": make_tokenizers}
+    for name, make in parts.items():
+        if name.startswith(a.only):
+            make()
+    make_manifest(a)
+
+
+if __name__ == "__main__":
+    main()
