@@ -1,0 +1,126 @@
+#include "diffusion/painter.h"
+
+#include "base/error.h"
+#include "diffusion/guide.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct painter {
+    painter_options o;
+    int branches;            /* 2: rows of the negative prompt first, then those of the text */
+    size_t floats, states;   /* of a latent, of a text */
+    sampler *sampler;        /* of all latents of a batch together */
+    text_graph graph;
+    exec *x;
+    float *samples;          /* [batch, C,H,W] */
+    float *scaled;           /* [branches*batch, C,H,W] */
+    float *predicted;        /* likewise */
+    float *tokens;           /* [branches*batch, T,D] */
+    float *times;            /* [branches*batch] */
+};
+
+static int build(painter *p, paramset *params, const unet_config *u, backend *be, int height, int width, m2m_error *err)
+{
+    int rows = p->branches * p->o.batch;
+    int status = text_graph_build(&p->graph, u, params, rows, height, width, p->o.tokens, false, err);
+    if (status) return status;
+    p->x = exec_new(p->graph.g, be, &p->graph.prediction, 1, err);
+    return p->x ? exec_alloc(p->x, err) : M2M_EUNSUPPORTED;
+}
+
+painter *painter_new(const unet_config *u, paramset *params, backend *be, const schedule *s, int height, int width,
+                     const painter_options *o, m2m_error *err)
+{
+    painter *p = calloc(1, sizeof *p);
+    if (!p) return fail(err, M2M_ENOMEM, "no memory for a painter"), NULL;
+    p->o = *o;
+    p->branches = o->guidance == 1.0 ? 1 : 2;
+    p->floats = (size_t)u->in_channels * (size_t)height * (size_t)width;
+    p->states = (size_t)o->tokens * (size_t)u->cross_dim;
+    size_t batch = (size_t)o->batch, rows = (size_t)p->branches * batch;
+    p->sampler = sampler_new(o->sampler, s, o->steps, (int64_t)(batch * p->floats), err);
+    p->samples = calloc(batch * p->floats, sizeof *p->samples);
+    p->scaled = malloc(rows * p->floats * sizeof *p->scaled);
+    p->predicted = malloc(rows * p->floats * sizeof *p->predicted);
+    p->tokens = malloc(rows * p->states * sizeof *p->tokens);
+    p->times = malloc(rows * sizeof *p->times);
+    bool ok = p->sampler != NULL;
+    if (ok && (!p->samples || !p->scaled || !p->predicted || !p->tokens || !p->times))
+        ok = !fail(err, M2M_ENOMEM, "no memory for a batch of %zu latents", batch);
+    if (ok && !build(p, params, u, be, height, width, err)) return p;
+    painter_free(p);
+    return NULL;
+}
+
+void painter_free(painter *p)
+{
+    if (!p) return;
+    float *all[] = {p->samples, p->scaled, p->predicted, p->tokens, p->times};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    exec_free(p->x);
+    text_graph_free(&p->graph);
+    sampler_free(p->sampler);
+    free(p);
+}
+
+size_t painter_bytes(const painter *p) { return exec_bytes(p->x); }
+
+static int write_texts(painter *p, const float *text, const float *negative, m2m_error *err)
+{
+    for (int row = 0; row < p->branches * p->o.batch; row++) {
+        bool with = p->branches == 1 || row >= p->o.batch;
+        memcpy(p->tokens + (size_t)row * p->states, with ? text : negative, p->states * sizeof *p->tokens);
+    }
+    return exec_write(p->x, p->graph.tokens, p->tokens, err);
+}
+
+/* The guided prediction for p->samples at step k, in p->predicted. */
+static int predict(painter *p, int k, m2m_error *err)
+{
+    size_t all = (size_t)p->o.batch * p->floats;
+    int rows = p->branches * p->o.batch;
+    memcpy(p->scaled, p->samples, all * sizeof *p->scaled);
+    sampler_scale_input(p->sampler, k, p->scaled, (int64_t)all);
+    if (p->branches == 2) memcpy(p->scaled + all, p->scaled, all * sizeof *p->scaled);
+    for (int i = 0; i < rows; i++) p->times[i] = sampler_timestep(p->sampler, k);
+    int status = exec_write(p->x, p->graph.sample, p->scaled, err);
+    if (!status) status = exec_write(p->x, p->graph.timestep, p->times, err);
+    if (!status) status = exec_run(p->x, err);
+    if (status) return status;
+    exec_read(p->x, p->graph.prediction, p->predicted);
+    if (p->branches == 2) guide_two(p->predicted, p->predicted, p->predicted + all, p->o.guidance, (int64_t)all);
+    return 0;
+}
+
+static int check_finite(const painter *p, int n, int k, m2m_error *err)
+{
+    for (size_t i = 0; i < (size_t)n * p->floats; i++)
+        if (!isfinite(p->samples[i]))
+            return fail(err, M2M_EFORMAT, "step %d of %d made values that are not finite: the weights overflow", k + 1,
+                        p->o.steps);
+    return 0;
+}
+
+int painter_make(painter *p, const float *text, const float *negative, const float *noise, int n, float *latents,
+                 float *trajectory, painter_step *step, void *user, m2m_error *err)
+{
+    check(n >= 1 && n <= p->o.batch, "%d latents in a batch of %d", n, p->o.batch);
+    size_t used = (size_t)n * p->floats, all = (size_t)p->o.batch * p->floats;
+    float sigma = sampler_init_sigma(p->sampler);
+    for (size_t i = 0; i < all; i++) p->samples[i] = i < used ? noise[i] * sigma : 0;   /* rows that nobody wants */
+    if (trajectory) memcpy(trajectory, p->samples, used * sizeof *trajectory);
+    sampler_reset(p->sampler);
+    int status = write_texts(p, text, negative, err);
+    for (int k = 0; k < p->o.steps && !status; k++) {
+        status = predict(p, k, err);
+        if (status) break;
+        sampler_step(p->sampler, k, p->predicted, p->samples, (int64_t)all);
+        status = check_finite(p, n, k, err);
+        if (trajectory) memcpy(trajectory + (size_t)(k + 1) * used, p->samples, used * sizeof *trajectory);
+        if (!status && step && step(user, k + 1, p->o.steps)) status = fail(err, M2M_ECANCELLED, "cancelled");
+    }
+    if (!status) memcpy(latents, p->samples, used * sizeof *latents);
+    return status;
+}
