@@ -15,69 +15,95 @@ static int finish(int failed, const m2m_error *err)
     return failed == M2M_ECANCELLED && stop_asked() ? EXIT_STOPPED : status;
 }
 
-static int run_compose(const command *c, int argc, char **argv)
+typedef union options {
+    m2m_compose_options compose;
+    m2m_import_options import;
+} options;
+
+/* The work itself: what was given, n arguments of it. */
+typedef int work(const settings *s, const char *const *given, int n, const options *o, const m2m_calls *calls,
+                 m2m_error *err);
+
+static int work_in(const settings *s, const args *a, const options *o, work *job, m2m_error *err)
+{
+    outdir out = {0};
+    int failed = s->o ? outdir_open(&out, s->o, err) : 0;
+    if (!failed && s->report) failed = outfile_check(s->report, err);
+    if (!failed) {
+        show *shown = show_new();
+        m2m_calls calls = show_calls(shown);
+        stop_listen();
+        failed = job(s, a->plain.items, a->plain.count, o, &calls, err);
+        show_free(&shown);
+    }
+    if (failed && s->o) outdir_undo(&out);
+    return failed;
+}
+
+static int run_work(const command *c, int argc, char **argv, bool needs_out, work *job)
 {
     settings s = {0};
-    m2m_compose_options options;
+    options o;
     args a;
-    int status = args_parse(c, argc, argv, &s, &options, &a);
-    if (status == RUN && !args_require(c, &a, "o")) status = EXIT_USAGE;
+    int status = args_parse(c, argc, argv, &s, &o, &a);
+    if (status == RUN && needs_out && !args_require(c, &a, "o")) status = EXIT_USAGE;
     if (status == RUN) {
         m2m_error err = {0};
-        outdir out;
-        int failed = outdir_open(&out, s.o, &err);
-        if (!failed) {
-            show *shown = show_new();
-            m2m_calls calls = show_calls(shown);
-            stop_listen();
-            failed = m2m_data_compose(a.plain.items[0], s.o, &options, &calls, &err);
-            show_free(&shown);
-            if (failed) outdir_undo(&out);
-        }
-        status = finish(failed, &err);
+        status = finish(work_in(&s, &a, &o, job, &err), &err);
     }
     args_free(&a);
     return status;
+}
+
+static int do_compose(const settings *s, const char *const *given, int n, const options *o, const m2m_calls *calls,
+                      m2m_error *err)
+{
+    (void)n;
+    return m2m_data_compose(given[0], s->o, &o->compose, calls, err);
+}
+
+static int do_import(const settings *s, const char *const *given, int n, const options *o, const m2m_calls *calls,
+                     m2m_error *err)
+{
+    (void)n;
+    return m2m_data_import(given[0], given[1], s->o, &o->import, s->report, calls, err);
+}
+
+static int do_check(const settings *s, const char *const *given, int n, const options *o, const m2m_calls *calls,
+                    m2m_error *err)
+{
+    if (n == 1) return m2m_data_check(given[0], s->report, calls, err);
+    return m2m_data_import(given[0], given[1], NULL, &o->import, s->report, calls, err);
+}
+
+static int run_compose(const command *c, int argc, char **argv)
+{
+    return run_work(c, argc, argv, true, do_compose);
+}
+
+static int run_import(const command *c, int argc, char **argv)
+{
+    return run_work(c, argc, argv, true, do_import);
 }
 
 static int run_check(const command *c, int argc, char **argv)
 {
-    settings s = {0};
-    args a;
-    int status = args_parse(c, argc, argv, &s, NULL, &a);
-    if (status == RUN) {
-        m2m_error err = {0};
-        int failed = s.report ? outfile_check(s.report, &err) : 0;
-        if (!failed) {
-            show *shown = show_new();
-            m2m_calls calls = show_calls(shown);
-            stop_listen();
-            failed = m2m_data_check(a.plain.items[0], s.report, &calls, &err);
-            show_free(&shown);
-        }
-        status = finish(failed, &err);
-    }
-    args_free(&a);
-    return status;
+    return run_work(c, argc, argv, false, do_check);
 }
 
-static const m2m_option compose_rows[] = {
-    {.name = "o", .type = ARG_DIR, .offset = offsetof(settings, o),
-     .help = "where the shards go; made if it is not there"},
-    {0},
-};
-
-static const m2m_option check_rows[] = {
-    {.name = "report", .type = ARG_FILE, .offset = offsetof(settings, report),
-     .help = "also write the result as JSON to this file"},
-    {0},
-};
+#define OUT_ROW {.name = "o", .type = ARG_DIR, .offset = offsetof(settings, o),              \
+                 .help = "where the shards go; made if it is not there"}
+#define REPORT_ROW {.name = "report", .type = ARG_FILE, .offset = offsetof(settings, report), \
+                    .help = "also write the result as JSON to this file"}
+static const m2m_option compose_rows[] = {OUT_ROW, {0}};
+static const m2m_option check_rows[] = {REPORT_ROW, {0}};
+static const m2m_option import_rows[] = {OUT_ROW, REPORT_ROW, {0}};
 
 static const command compose = {
     .name = "data compose",
     .synopsis = "POOL -o DIR [options]",
     .purpose = "compose training sets from a pool of drawings",
-    .text = "POOL is a directory of drawings made by tools/data (docs/data.md). Each set shares a style, a subject,\n"
+    .text = "POOL is a directory of drawings made by tools/emoji (docs/data.md). Each set shares a style, a subject,\n"
             "or a common treatment; the result is WebDataset shards, a set being one sample.\n"
             "\n"
             "Example:\n"
@@ -89,21 +115,47 @@ static const command compose = {
     .run = run_compose,
 };
 
-static const command check_data = {
-    .name = "data check",
-    .synopsis = "PATH [--report FILE]",
-    .purpose = "read every set of a data set; bad records are counted and listed",
-    .text = "PATH is a shard (.tar), a folder of shards, or a folder whose folders are sets.\n"
+/* Kinds of data sets, a line each: name, other name, what it is. */
+#define KIND(name, also, what) "  " #name " (" also "): " what "\n"
+
+static const command import_data = {
+    .name = "data import",
+    .synopsis = "KIND SRC -o DIR [options]",
+    .purpose = "turn a data set in its owner's layout into shards of sets",
+    .text = "Kinds, and what SRC is then (docs/data.md):\n"
+#include "m2m_kinds.def"
+            "Bad records and images are left out, counted and listed in DIR/report.json. A run that was cut off goes\n"
+            "on where it stopped when it is started again.\n"
             "\n"
             "Example:\n"
-            "  m2m data check sets --report sets.json",
+            "  m2m data import objaverse views_release -o sets --size 128",
+    .rows = import_rows,
+    .table = "import",
+    .most = 2,
+    .least = 2,
+    .run = run_import,
+};
+
+static const command check_data = {
+    .name = "data check",
+    .synopsis = "PATH | KIND SRC [--report FILE] [options]",
+    .purpose = "read every set of a data set; bad records are counted and listed",
+    .text = "PATH is what m2m trains on: a shard (.tar), a folder of shards, or a folder whose folders are sets.\n"
+            "KIND SRC is a data set in its owner's layout; the options, which are for these alone, are those of\n"
+            "`m2m data import`. Kinds:\n"
+#include "m2m_kinds.def"
+            "\n"
+            "Examples:\n"
+            "  m2m data check sets --report sets.json\n"
+            "  m2m data check coco coco2017 --split val",
     .rows = check_rows,
-    .most = 1,
+    .table = "import",
+    .most = 2,
     .least = 1,
     .run = run_check,
 };
 
-static const command *const children[] = {&compose, &check_data, NULL};
+static const command *const children[] = {&compose, &import_data, &check_data, NULL};
 
 const command command_data = {
     .name = "data",

@@ -87,6 +87,21 @@ M2M_API int m2m_data_compose(const char *pool, const char *out, const m2m_compos
  * to `report` if not NULL. Returns 0 when the data can be used, M2M_EFORMAT when nothing in it can. */
 M2M_API int m2m_data_check(const char *path, const char *report, const m2m_calls *calls, m2m_error *err);
 
+typedef struct m2m_import_options {
+#define OPTION(type, field, default_, min, max, choices, help) M2M_TYPE_##type field;
+#include "m2m_import.def"
+#undef OPTION
+} m2m_import_options;
+
+/* Reads a data set in its owner's layout (kind: a name of m2m_kinds.def) and writes its sets as WebDataset shards under
+ * `out`: OUT/sets-00000.tar …, OUT/import.json (how), OUT/report.json (what was in it, and every bad record). A set has
+ * members NN.png/.jpg/.webp, with cameras NN.npy, KEY.json and perhaps KEY.txt (docs/formats.md). Bad records and
+ * images are left out, counted and listed, never replaced. The same call goes on where one was cut off. out NULL:
+ * everything is read and checked, nothing written but `report` (may be NULL). Errors: M2M_EINVAL for options, an unknown
+ * kind or an `out` made otherwise; M2M_EFORMAT when no set is left; M2M_EIO; M2M_ENOMEM; M2M_ECANCELLED. */
+M2M_API int m2m_data_import(const char *kind, const char *source, const char *out, const m2m_import_options *options,
+                            const char *report, const m2m_calls *calls, m2m_error *err);
+
 /* ---- Speed ------------------------------------------------------------------------------------------------------ */
 
 typedef struct m2m_bench_options {

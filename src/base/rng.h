@@ -18,7 +18,8 @@ enum {
     RNG_TRAIN_NOISE = 3,
     RNG_ORDER = 4,
     RNG_COMPOSE = 5,
-    RNG_VAE = 6
+    RNG_VAE = 6,
+    RNG_IMPORT = 8
 };
 
 /* One block: four words for a counter and a key. */

@@ -159,3 +159,14 @@ bool utf8_valid(const char *p, size_t n)
     }
     return true;
 }
+
+bool text_line(const char **at, const char *end, const char **line, size_t *n)
+{
+    if (*at == end) return false;
+    const char *stop = memchr(*at, '\n', (size_t)(end - *at));
+    *line = *at;
+    *n = (size_t)((stop ? stop : end) - *at);
+    *at = stop ? stop + 1 : end;
+    if (stop && *n && (*line)[*n - 1] == '\r') --*n;
+    return true;
+}

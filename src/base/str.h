@@ -35,6 +35,10 @@ void str_number(str *s, double value);
  * failed. */
 char *str_take(str *s);
 
+/* The next line of the text *at..end-1 without its newline (and without a carriage return before
+ * that), *at behind it; false at the end. */
+bool text_line(const char **at, const char *end, const char **line, size_t *n);
+
 /* Bytes of the UTF-8 character that p[0..n-1] starts with (1 to 4), its code point in *code (may
  * be NULL); 0: not UTF-8. */
 int utf8_next(const char *p, size_t n, uint32_t *code);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "data/problems.h"
 #include "data/set.h"
 #include "data/shard.h"
 #include "image/codec.h"
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LISTED = 20, SIZES = 256 };
+enum { SIZES = 256 };
 
 typedef struct size_count {
     int width, height;
@@ -21,10 +22,10 @@ typedef struct size_count {
 
 typedef struct tally {
     const m2m_calls *calls;
-    int64_t shards, folders, damaged, sets, small, images, bad, rgb, rgba, other, duplicates, bad_json, problems;
+    problems problems;
+    int64_t shards, folders, sets, images, rgb, rgba, other;
     size_count sizes[SIZES];
     int n_sizes;               /* further sizes are counted in the last one */
-    str list;                  /* JSON objects of the problems */
     char **keys;               /* of all sets; owned */
     int64_t n_keys, room;
     bool failed;               /* out of memory */
@@ -33,19 +34,6 @@ typedef struct tally {
 static void tell(const tally *t, const char *text)
 {
     if (t->calls && t->calls->line) t->calls->line(t->calls->user, text);
-}
-
-static void problem(tally *t, const char *kind, const char *where, const char *why)
-{
-    char line[1100];
-    snprintf(line, sizeof line, "%s: %.500s: %.500s", kind, where, why);
-    if (t->problems < LISTED) tell(t, line);
-    if (t->problems == LISTED) tell(t, "further problems are only counted here; a report lists all");
-    str_printf(&t->list, "%s\n    {\"kind\": \"%s\", \"where\": ", t->problems++ ? "," : "", kind);
-    str_json(&t->list, where);
-    str_add(&t->list, ", \"why\": ");
-    str_json(&t->list, why);
-    str_char(&t->list, '}');
 }
 
 static void keep_key(tally *t, const char *key)
@@ -85,27 +73,20 @@ static void count_set(tally *t, const char *where, const char *key, int good)
         t->sets++;
         return;
     }
-    t->small++;
     snprintf(why, sizeof why, "it has %d good image%s; a set wants 2", good, good == 1 ? "" : "s");
-    problem(t, "small set", where, why);
+    problems_add(&t->problems, PROBLEM_SMALL, where, why);
 }
 
 static void bad_image(tally *t, int rc, const char *where, const m2m_error *why)
 {
-    t->bad++;
     t->failed = t->failed || rc == M2M_ENOMEM;
-    size_t prefix = strlen(where);      /* messages begin with the name they were given */
-    const char *text =
-        strncmp(why->msg, where, prefix) == 0 && why->msg[prefix] == ':' ? why->msg + prefix + 1 : why->msg;
-    problem(t, "bad image", where, text + (*text == ' '));
+    problems_add(&t->problems, PROBLEM_IMAGE, where, why->msg);
 }
 
 static void check_json(tally *t, const char *where, const uint8_t *data, size_t size)
 {
     m2m_error why = {0};
-    if (!json_check((const char *)data, size, &why)) return;
-    t->bad_json++;
-    problem(t, "bad json", where, why.msg);
+    if (json_check((const char *)data, size, &why)) problems_add(&t->problems, PROBLEM_JSON, where, why.msg);
 }
 
 static void check_sample(tally *t, const shard *s, int64_t sample)
@@ -145,9 +126,8 @@ static void check_shard(tally *t, const char *path)
     int rc = shard_open(&s, path, &why);
     t->shards++;
     if (rc) {
-        t->damaged++;
         t->failed = t->failed || rc == M2M_ENOMEM;
-        problem(t, "damaged shard", path, why.msg);
+        problems_add(&t->problems, PROBLEM_SHARD, path, why.msg);
         return;
     }
     t->other += shard_skipped(s);
@@ -162,8 +142,7 @@ static void check_folder(tally *t, const char *path)
     m2m_error why = {0};
     t->folders++;
     if (dir_list(path, &names, &n, &why)) {
-        t->damaged++;
-        problem(t, "unreadable folder", path, why.msg);
+        problems_add(&t->problems, PROBLEM_FOLDER, path, why.msg);
         return;
     }
     for (int i = 0; i < n && !t->failed; i++) {
@@ -193,7 +172,8 @@ static int progress(const tally *t, int64_t done, int64_t total, m2m_error *err)
     const m2m_calls *c = t->calls;
     if (c && c->progress && c->progress(c->user, "check", done, total))
         return fail(err, M2M_ECANCELLED, "checking stopped after %lld sets", (long long)t->sets);
-    return t->failed ? fail(err, M2M_ENOMEM, "no memory to check after %lld sets", (long long)t->sets) : 0;
+    if (!t->failed && !t->problems.failed) return 0;
+    return fail(err, M2M_ENOMEM, "no memory to check after %lld sets", (long long)t->sets);
 }
 
 static int check_directory(tally *t, const char *path, m2m_error *err)
@@ -226,16 +206,9 @@ static int by_text(const void *a, const void *b)
 static void find_duplicates(tally *t)
 {
     if (t->n_keys) qsort(t->keys, (size_t)t->n_keys, sizeof *t->keys, by_text);
-    char why[120];
-    int64_t first = 0;
-    for (int64_t i = 1; i < t->n_keys; i++) {
-        if (strcmp(t->keys[i], t->keys[i - 1]) != 0) continue;
-        if (!t->duplicates++) first = i;
-    }
-    if (!t->duplicates) return;
-    snprintf(why, sizeof why, "the first of %lld keys that occur again; m2m takes them as separate sets",
-        (long long)t->duplicates);
-    problem(t, "duplicate key", t->keys[first], why);
+    for (int64_t i = 1; i < t->n_keys; i++)
+        if (strcmp(t->keys[i], t->keys[i - 1]) == 0)
+            problems_add(&t->problems, PROBLEM_KEY, t->keys[i], "it occurs again; m2m takes that as a separate set");
 }
 
 static int by_count(const void *a, const void *b)
@@ -248,9 +221,7 @@ static int write_report(tally *t, const char *paths, const char *file, m2m_error
 {
     str s = {0};
     const struct { const char *name; int64_t n; } counts[] = {{"shards", t->shards}, {"folders", t->folders},
-        {"damaged", t->damaged}, {"sets", t->sets}, {"small_sets", t->small}, {"images", t->images},
-        {"bad_images", t->bad}, {"rgb", t->rgb}, {"rgba", t->rgba}, {"bad_json", t->bad_json},
-        {"duplicate_keys", t->duplicates}, {"other_files", t->other}};
+        {"sets", t->sets}, {"images", t->images}, {"rgb", t->rgb}, {"rgba", t->rgba}, {"other_files", t->other}};
     str_add(&s, "{\n  \"paths\": ");
     str_json(&s, paths);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
@@ -259,10 +230,11 @@ static int write_report(tally *t, const char *paths, const char *file, m2m_error
     for (int i = 0; i < t->n_sizes; i++)
         str_printf(&s, "%s\n    {\"width\": %d, \"height\": %d, \"images\": %lld}", i ? "," : "", t->sizes[i].width,
             t->sizes[i].height, (long long)t->sizes[i].count);
-    str_add(&s, "],\n  \"problems\": [");
-    if (t->list.data) str_add(&s, t->list.data);
-    str_add(&s, "]\n}\n");
-    int rc = s.failed || t->list.failed ? fail(err, M2M_ENOMEM, "%s: no memory for the report", file)
+    str_char(&s, ']');
+    problems_counts_json(&t->problems, &s);
+    problems_list_json(&t->problems, &s);
+    str_add(&s, "\n}\n");
+    int rc = s.failed ? fail(err, M2M_ENOMEM, "%s: no memory for the report", file)
                                         : file_write_all(file, s.data, s.len, err);
     str_free(&s);
     return rc;
@@ -271,6 +243,7 @@ static int write_report(tally *t, const char *paths, const char *file, m2m_error
 static void summarize(const tally *t)
 {
     str s = {0};
+    const int64_t *n = t->problems.counts;
     str_printf(&s, "%lld sets of %lld images (%lld RGB, %lld RGBA)", (long long)t->sets, (long long)t->images,
         (long long)t->rgb, (long long)t->rgba);
     for (int i = 0; i < t->n_sizes && i < 3; i++)
@@ -281,8 +254,8 @@ static void summarize(const tally *t)
     str_clear(&s);
     str_printf(
         &s, "%lld bad images, %lld sets too small, %lld damaged shards or folders, %lld duplicate keys, %lld bad .json",
-        (long long)t->bad, (long long)t->small, (long long)t->damaged, (long long)t->duplicates,
-        (long long)t->bad_json);
+        (long long)n[PROBLEM_IMAGE], (long long)n[PROBLEM_SMALL], (long long)(n[PROBLEM_SHARD] + n[PROBLEM_FOLDER]),
+        (long long)n[PROBLEM_KEY], (long long)n[PROBLEM_JSON]);
     if (!s.failed) tell(t, s.data);
     str_free(&s);
 }
@@ -309,7 +282,7 @@ int data_check(const char *paths, const char *report, const m2m_calls *calls, m2
 {
     tally *t = calloc(1, sizeof *t);
     if (!t) return fail(err, M2M_ENOMEM, "no memory to check %s", paths);
-    t->calls = calls;
+    t->calls = t->problems.calls = calls;
     int rc = check_paths(t, paths, err);
     if (!rc) {
         find_duplicates(t);
@@ -320,10 +293,11 @@ int data_check(const char *paths, const char *report, const m2m_calls *calls, m2
     if (!rc && !t->sets)
         rc = fail(err, M2M_EFORMAT,
                   "%s: no set of two good images (%lld smaller sets, %lld bad images, %lld damaged shards)", paths,
-                  (long long)t->small, (long long)t->bad, (long long)t->damaged);
+                  (long long)t->problems.counts[PROBLEM_SMALL], (long long)t->problems.counts[PROBLEM_IMAGE],
+                  (long long)t->problems.counts[PROBLEM_SHARD]);
     for (int64_t i = 0; i < t->n_keys; i++) free(t->keys[i]);
     free(t->keys);
-    str_free(&t->list);
+    problems_free(&t->problems);
     free(t);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/threads.h"
 #include "data/compose_set.h"
+#include "data/shard_job.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,15 +23,6 @@ typedef struct job {
     int64_t kept;              /* sets in shards that were there */
     composed *block;           /* [BLOCK] */
 } job;
-
-static int tell_progress(job *j, int64_t done, m2m_error *err)
-{
-    const m2m_calls *c = j->calls;
-    if (c && c->progress && c->progress(c->user, "compose sets", done, j->options->sets))
-        return fail(err, M2M_ECANCELLED, "composing stopped after %lld of %lld sets", (long long)done,
-            (long long)j->options->sets);
-    return 0;
-}
 
 static void tell(const job *j, const char *text)
 {
@@ -79,64 +71,40 @@ static int keep_recipe(const job *j, const char *pool_dir, m2m_error *err)
 
 /* ---- Shards ---- */
 
-static int make_block(job *j, int64_t from, int n, m2m_error *err)
+static int make_set(void *user, int slot, int64_t index, m2m_error *err)
 {
-    int failed = 0;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(j->threads)
-    for (int i = 0; i < n; i++) {
-        m2m_error e;
-        int rc = composed_make(&j->block[i], &j->composer, from + i, &e);
-        if (rc) {
-#pragma omp critical(compose_failed)
-            if (!failed) failed = fail(err, rc, "set %lld: %s", (long long)(from + i), e.msg);
-        }
-    }
-    return failed;
+    job *j = user;
+    return composed_make(&j->block[slot], &j->composer, index, err);
 }
 
-static int write_block(job *j, shard_writer *w, int64_t from, int n, m2m_error *err)
+static int write_set(void *user, int slot, shard_writer *w, m2m_error *err)
 {
-    int rc = make_block(j, from, n, err);
-    for (int i = 0; i < n; i++) {
-        composed *s = &j->block[i];
-        if (!rc) rc = shard_add(w, s->key, s->fields, s->n, err);
-        if (!rc) j->counts[s->family]++;
-        composed_free(s);
-    }
-    return rc ? rc : tell_progress(j, from + n, err);
-}
-
-static int write_shard(job *j, const char *path, int64_t from, int64_t to, m2m_error *err)
-{
-    shard_writer *w;
-    int rc = shard_create(&w, path, err);
-    if (rc) return rc;
-    for (int64_t at = from; at < to && !rc; at += BLOCK)
-        rc = write_block(j, w, at, (int)(to - at < BLOCK ? to - at : BLOCK), err);
-    if (!rc) return shard_finish(&w, err);
-    shard_abandon(&w);
+    job *j = user;
+    composed *s = &j->block[slot];
+    int rc = shard_add(w, s->key, s->fields, s->n, err);
+    if (!rc) j->counts[s->family]++;
     return rc;
+}
+
+static void drop_set(void *user, int slot)
+{
+    composed_free(&((job *)user)->block[slot]);
+}
+
+static bool keep_shard(void *user, const char *path, int64_t from, int64_t to)
+{
+    (void)path;
+    ((job *)user)->kept += to - from;
+    return true;
 }
 
 static int write_all(job *j, m2m_error *err)
 {
     const m2m_compose_options *o = j->options;
-    int rc = 0;
-    for (int64_t k = 0; k * o->shard < o->sets && !rc; k++) {
-        char name[32];
-        snprintf(name, sizeof name, "sets-%05lld.tar", (long long)k);
-        int64_t from = k * o->shard, to = from + o->shard < o->sets ? from + o->shard : o->sets;
-        char *path = path_join(j->out, name);
-        if (!path) return fail(err, M2M_ENOMEM, "%s: no memory to write %s", j->out, name);
-        if (file_exists(path)) {
-            j->kept += to - from;
-            rc = tell_progress(j, to, err);
-        } else {
-            rc = write_shard(j, path, from, to, err);
-        }
-        free(path);
-    }
-    return rc;
+    shard_job shards = {.out = j->out, .what = "compose sets", .samples = o->sets, .each = o->shard, .block = BLOCK,
+                        .threads = j->threads, .calls = j->calls, .user = j, .make = make_set, .write = write_set,
+                        .drop = drop_set, .found = keep_shard};
+    return shard_job_run(&shards, err);
 }
 
 static void report(const job *j)

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "data/pool_group.h"
 #include "data/shard.h"
 #include "image/codec.h"
@@ -54,13 +55,11 @@ static int read_index(pool *p, const char *path, const char *split, m2m_error *e
     p->lines = calloc(lines, sizeof *p->lines);
     p->drawings = calloc(lines, sizeof *p->drawings);
     if (!p->lines || !p->drawings) rc = fail(err, M2M_ENOMEM, "%s: no memory for %zu lines", path, lines);
-    const char *at = text, *end = text + size;
-    for (int64_t line = 1; !rc && at < end; line++) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        if (!stop) stop = end;
-        if (stop > at) rc = read_line(p, split, at, (size_t)(stop - at), err);
-        if (rc) fail_prefix(err, rc, "%s, line %lld", path, (long long)line);
-        at = stop + 1;
+    const char *at = text, *line;
+    size_t n;
+    for (int64_t number = 1; !rc && text_line(&at, text + size, &line, &n); number++) {
+        if (n) rc = read_line(p, split, line, n, err);
+        if (rc) fail_prefix(err, rc, "%s, line %lld", path, (long long)number);
     }
     if (!rc && !p->n) rc = fail(err, M2M_EFORMAT, "%s: no drawing has the split \"%s\"", path, split);
     free(text);
@@ -69,45 +68,16 @@ static int read_index(pool *p, const char *path, const char *split, m2m_error *e
 
 /* ---- The tars ---- */
 
-static int by_key(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-typedef struct keyed {
-    const char *key;
-    int64_t sample;
-} keyed;
-
-static int tar_open(shard **s, keyed **keys, const char *dir, const char *name, m2m_error *err)
+static int tar_open(shard **s, const char *dir, const char *name, m2m_error *err)
 {
     char *path = path_join(dir, name);
     if (!path) return fail(err, M2M_ENOMEM, "%s: no memory to open it", name);
     int rc = shard_open(s, path, err);
     free(path);
     if (rc) return rc;
-    int64_t n = shard_samples(*s);
-    *keys = malloc(((size_t)n + 1) * sizeof **keys);
-    if (!*keys) {
-        shard_close(s);
-        return fail(err, M2M_ENOMEM, "%s: no memory for its %lld names", name, (long long)n);
-    }
-    for (int64_t i = 0; i < n; i++) (*keys)[i] = (keyed){shard_key(*s, i), i};
-    qsort(*keys, (size_t)n, sizeof **keys, by_key);
-    return 0;
-}
-
-static const uint8_t *tar_find(const shard *s, const keyed *keys, const char *file, size_t *size)
-{
-    size_t len = shard_split(file);
-    char name[SHARD_NAME];
-    if (!len || len >= sizeof name) return NULL;
-    memcpy(name, file, len);
-    name[len] = 0;
-    const char *key = name;
-    const keyed *k = bsearch(&key, keys, (size_t)shard_samples(s), sizeof *keys, by_key);
-    int member = k ? shard_find(s, k->sample, file + len + 1) : -1;
-    return member < 0 ? NULL : shard_data(s, k->sample, member, size);
+    rc = shard_sort(*s, err);
+    if (rc) shard_close(s);
+    return rc;
 }
 
 static colour mean_of(const m2m_image *img)
@@ -161,16 +131,14 @@ static bool decode(drawing *d, const uint8_t *data, size_t size, int side)
 static int decode_tar(pool *p, int from, int to, int side, int threads, m2m_error *err)
 {
     shard *s = NULL;
-    keyed *keys = NULL;
-    int rc = tar_open(&s, &keys, p->dir, p->drawings[from].tar, err);
+    int rc = tar_open(&s, p->dir, p->drawings[from].tar, err);
     if (rc) return rc;
 #pragma omp parallel for schedule(dynamic, 16) num_threads(threads)
     for (int i = from; i < to; i++) {
         size_t size = 0;
-        const uint8_t *data = tar_find(s, keys, p->drawings[i].file, &size);
+        const uint8_t *data = shard_locate(s, p->drawings[i].file, &size);
         decode(&p->drawings[i], data, size, side);
     }
-    free(keys);
     shard_close(&s);
     return 0;
 }

@@ -31,6 +31,7 @@ struct shard {
     record *records;
     int64_t n_records, records_room;
     int64_t skipped;
+    int64_t *order;            /* samples by key; NULL before shard_sort */
 };
 
 /* ---- Names ---- */
@@ -201,6 +202,7 @@ void shard_close(shard **s)
     free((*s)->names);
     free((*s)->members);
     free((*s)->records);
+    free((*s)->order);
     free(*s);
     *s = NULL;
 }
@@ -264,12 +266,56 @@ int shard_find(const shard *s, int64_t sample, const char *suffix)
     return -1;
 }
 
+/* ---- By name ---- */
+
+static int by_key(const void *a, const void *b, void *user)
+{
+    const shard *s = user;
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    int order = strcmp(shard_key(s, x), shard_key(s, y));
+    return order ? order : x < y ? -1 : x > y;
+}
+
+int shard_sort(shard *s, m2m_error *err)
+{
+    if (s->order) return 0;
+    int64_t *order = malloc(((size_t)s->n_records + 1) * sizeof *order);
+    if (!order)
+        return fail(err, M2M_ENOMEM, "%s: no memory for its %lld names", s->path, (long long)s->n_records);
+    for (int64_t i = 0; i < s->n_records; i++) order[i] = i;
+    qsort_r(order, (size_t)s->n_records, sizeof *order, by_key, s);
+    s->order = order;
+    return 0;
+}
+
+const uint8_t *shard_locate(const shard *s, const char *name, size_t *size)
+{
+    size_t len = shard_split(name);
+    check(s->order != NULL, "%s is not sorted", s->path);
+    if (!len) return NULL;
+    int64_t low = 0, high = s->n_records;      /* the first key that is not less */
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        const char *key = shard_key(s, s->order[middle]);
+        int order = strncmp(key, name, len);
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
+    if (low == s->n_records) return NULL;
+    int64_t sample = s->order[low];
+    const char *key = shard_key(s, sample);
+    if (strlen(key) != len || memcmp(key, name, len) != 0) return NULL;
+    int place = shard_find(s, sample, name + len + 1);
+    return place < 0 ? NULL : shard_data(s, sample, place, size);
+}
+
 /* ---- Writing ---- */
 
 struct shard_writer {
     file_out *file;            /* beside the path until it is complete */
     struct archive *tar;
     char *path;
+    int64_t samples;
 };
 
 static la_ssize_t write_block(struct archive *a, void *user, const void *data, size_t size)
@@ -354,7 +400,13 @@ int shard_add(shard_writer *w, const char *key, const shard_field *fields, int n
         rc = add_file(w, name, order[i], err);
     }
     free(order);
+    w->samples += rc == 0;
     return rc;
+}
+
+int64_t shard_written(const shard_writer *w)
+{
+    return w->samples;
 }
 
 int shard_finish(shard_writer **w, m2m_error *err)

@@ -32,6 +32,11 @@ const char *shard_suffix(const shard *s, int64_t sample, int member);
 const uint8_t *shard_data(const shard *s, int64_t sample, int member, size_t *size);
 int shard_find(const shard *s, int64_t sample, const char *suffix);   /* a member's number, or -1 */
 
+/* For tars that are taken as folders of files: shard_sort once, by one thread; then the bytes of the member of that path
+ * (its ending in lower case), or NULL. Where a key occurs in two samples the first one counts. */
+int shard_sort(shard *s, m2m_error *err);
+const uint8_t *shard_locate(const shard *s, const char *name, size_t *size);
+
 typedef struct shard_writer shard_writer;
 
 typedef struct shard_field {
@@ -45,6 +50,7 @@ typedef struct shard_field {
 int shard_create(shard_writer **w, const char *path, m2m_error *err);
 /* Errors: M2M_EINVAL when key or suffix would be read back differently; M2M_EIO. */
 int shard_add(shard_writer *w, const char *key, const shard_field *fields, int n, m2m_error *err);
+int64_t shard_written(const shard_writer *w);        /* samples so far */
 int shard_finish(shard_writer **w, m2m_error *err);  /* closes *w in any case */
 void shard_abandon(shard_writer **w);                /* leaves nothing behind */
 

@@ -75,19 +75,25 @@ static int encode_flat(const m2m_image *img, uint8_t **data, size_t *size, m2m_e
     return rc;
 }
 
-/* JPEG and WebP are written at quality 95, JPEG with colours in full resolution and over white. */
+int image_encode(const m2m_image *img, image_format format, const m2m_text *texts, int n_texts, uint8_t **data,
+                 size_t *size, m2m_error *err)
+{
+    switch (format) {
+    case IMAGE_PNG: return png_encode(img, texts, n_texts, PNG_LEVEL, data, size, err);
+    case IMAGE_JPEG: return encode_flat(img, data, size, err);
+    case IMAGE_WEBP: return webp_encode(img, QUALITY, data, size, err);
+    default: return fail(err, M2M_EINVAL, "no format to encode an image in");
+    }
+}
+
 int m2m_image_save(const m2m_image *img, const char *path, const m2m_text *texts, int n_texts, m2m_error *err)
 {
     uint8_t *data = NULL;
     size_t size = 0;
-    int rc;
-    switch (image_format_of(path)) {
-    case IMAGE_PNG: rc = png_encode(img, texts, n_texts, PNG_LEVEL, &data, &size, err); break;
-    case IMAGE_JPEG: rc = encode_flat(img, &data, &size, err); break;
-    case IMAGE_WEBP: rc = webp_encode(img, QUALITY, &data, &size, err); break;
-    default:
+    image_format format = image_format_of(path);
+    if (format == IMAGE_UNKNOWN)
         return fail(err, M2M_EINVAL, "%s: ends in none of .png, .jpg, .jpeg, .webp", path);
-    }
+    int rc = image_encode(img, format, texts, n_texts, &data, &size, err);
     if (rc) return fail_prefix(err, rc, "%s", path);
     rc = file_write_all(path, data, size, err);
     free(data);

@@ -22,6 +22,11 @@ int image_decode(m2m_image *img, const void *data, size_t size, const char *name
 int image_encode_png(const m2m_image *img, const m2m_text *texts, int n_texts, int level, uint8_t **data, size_t *size,
                      m2m_error *err);
 
+/* JPEG and WebP at quality 95, JPEG with colours in full resolution and over white; texts go into PNG only. *data is to
+ * be freed. Errors: M2M_EINVAL (format, keyword), M2M_ENOMEM. */
+int image_encode(const m2m_image *img, image_format format, const m2m_text *texts, int n_texts, uint8_t **data,
+                 size_t *size, m2m_error *err);
+
 /* The texts (tEXt, zTXt, iTXt) that stand before a PNG's pixels, as UTF-8; 0 for other formats. To be released with
  * image_texts_free. Errors: M2M_EIO, M2M_EFORMAT, M2M_ENOMEM. */
 int image_read_texts(const char *path, m2m_text **texts, int *n, m2m_error *err);

@@ -34,6 +34,12 @@ static const m2m_option compose_rows[] = {
 };
 #undef OPTIONS
 
+#define OPTIONS m2m_import_options
+static const m2m_option import_rows[] = {
+#include "m2m_import.def"
+};
+#undef OPTIONS
+
 #define OPTIONS m2m_bench_options
 static const m2m_option bench_rows[] = {
 #include "m2m_bench.def"
@@ -47,7 +53,8 @@ static const m2m_option init_rows[] = {
 #undef OPTIONS
 
 #define TABLE(name) {#name, name##_rows, (int)(sizeof name##_rows / sizeof name##_rows[0])}
-static const m2m_option_table tables[] = {TABLE(generate), TABLE(train), TABLE(compose), TABLE(bench), TABLE(init)};
+static const m2m_option_table tables[] = {TABLE(generate), TABLE(train),  TABLE(compose),
+                                          TABLE(import),   TABLE(bench),  TABLE(init)};
 
 const m2m_option_table *m2m_options(const char *name)
 {

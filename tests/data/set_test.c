@@ -118,10 +118,10 @@ static void check_counts_and_lists(void **state)
     assert_int_equal(number(o, "sets"), 2 * (ways + 1));
     assert_int_equal(number(o, "images"), 2 * (ways * 2 + 3));
     assert_int_equal(number(o, "bad_images"), 2 * ways);
-    assert_int_equal(number(o, "damaged"), 1);
+    assert_int_equal(number(o, "damaged_shards"), 1);
     assert_int_equal(number(o, "bad_json"), 2);
     assert_int_equal(number(o, "duplicate_keys"), ways + 1);
-    assert_int_equal(cJSON_GetArraySize(json_member(o, "problems")), 2 * ways + 1 + 2 + 1);
+    assert_int_equal(cJSON_GetArraySize(json_member(o, "problems")), 2 * ways + 1 + 2 + ways + 1);
     assert_true(lines > 10);
     cJSON_Delete(o);
     m2m_error err = {0};
