@@ -4,6 +4,8 @@
 #include "show.h"
 #include "stop.h"
 
+#include <string.h>
+
 typedef struct settings {
     const char *o, *report;
 } settings;
@@ -46,6 +48,9 @@ static int run_work(const command *c, int argc, char **argv, bool needs_out, wor
     options o;
     args a;
     int status = args_parse(c, argc, argv, &s, &o, &a);
+    for (int i = 0; i < a.given.count && status == RUN && a.plain.count < c->most; i++)
+        if (strcmp(a.given.items[i], "report") != 0)
+            status = say_usage(c, "--%s goes with a KIND, found %s alone", a.given.items[i], a.plain.items[0]);
     if (status == RUN && needs_out && !args_require(c, &a, "o")) status = EXIT_USAGE;
     if (status == RUN) {
         m2m_error err = {0};

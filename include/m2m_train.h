@@ -97,8 +97,8 @@ typedef struct m2m_import_options {
  * `out`: OUT/sets-00000.tar …, OUT/import.json (how), OUT/report.json (what was in it, and every bad record). A set has
  * members NN.png/.jpg/.webp, with cameras NN.npy, KEY.json and perhaps KEY.txt (docs/formats.md). Bad records and
  * images are left out, counted and listed, never replaced. The same call goes on where one was cut off. out NULL:
- * everything is read and checked, nothing written but `report` (may be NULL). Errors: M2M_EINVAL for options, an unknown
- * kind or an `out` made otherwise; M2M_EFORMAT when no set is left; M2M_EIO; M2M_ENOMEM; M2M_ECANCELLED. */
+ * everything is read and checked, nothing written but `report` (may be NULL). Errors: M2M_EINVAL for options, an
+ * unknown kind or an `out` made otherwise; M2M_EFORMAT when no set is left; M2M_EIO; M2M_ENOMEM; M2M_ECANCELLED. */
 M2M_API int m2m_data_import(const char *kind, const char *source, const char *out, const m2m_import_options *options,
                             const char *report, const m2m_calls *calls, m2m_error *err);
 

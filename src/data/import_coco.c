@@ -80,7 +80,8 @@ static int add_picture(coco *c, const json_record *r, const cJSON *o, m2m_error 
     if (!bad) bad = json_text(o, "file_name", &name, why);
     if (!bad) bad = json_or_int(o, "width", 1, 1 << 20, &side, why);
     if (!bad) bad = json_or_int(o, "height", 1, 1 << 20, &side, why);
-    if (!bad && !store_is_name(name)) bad = fail(why, M2M_EFORMAT, "\"file_name\" is \"%.100s\", no name of a file", name);
+    if (!bad && !store_is_name(name))
+        bad = fail(why, M2M_EFORMAT, "\"file_name\" is \"%.100s\", no name of a file", name);
     if (bad) return 1;
     int rc = grow(c, &c->pictures, c->n_pictures, &c->pictures_room, sizeof *c->pictures, err);
     size_t at = (size_t)(r->text - (const char *)c->maps[c->file].data);
@@ -376,17 +377,17 @@ static int find_annotations(coco *c, m2m_error *err)
 static int open_images(coco *c, m2m_error *err)
 {
     import_source *s = c->source;
-    char names[2 * FILES][300];
+    char names[FILES][256], below[FILES][256];
     const char *folders[FOLDERS] = {NULL}, *const given[] = {"", NULL};
     int n = 0;
     for (int i = 0; i < c->n_files; i++) {
         const char *base = path_base(c->paths[i]), *split = strncmp(base, "instances_", 10) ? base : base + 10;
         int length = (int)strcspn(split, ".");
-        snprintf(names[n], sizeof names[n], "%.*s", length < 200 ? length : 200, split);
-        snprintf(names[n + 1], sizeof names[n + 1], "images/%.280s", names[n]);
-        folders[n] = names[n];
-        folders[n + 1] = names[n + 1];
-        n += 2;
+        length = length < 200 ? length : 200;
+        snprintf(names[i], sizeof names[i], "%.*s", length, split);
+        snprintf(below[i], sizeof below[i], "images/%.*s", length, split);
+        folders[n++] = names[i];
+        folders[n++] = below[i];
     }
     folders[n] = "images";
     folders[n + 1] = "";

@@ -160,11 +160,12 @@ static int add_image(made_set *m, const import_view *v, const char *number, blob
     if (v->size) rc = resize(v, &img, b, &format, err);
     m2m_image_free(&img);
     if (!rc && m->bytes + b->size > (size_t)SHARD_BYTES)
-        rc = fail(err, M2M_EFORMAT, "%s: the set would have more than %lld bytes; let images be resized (--size)", where,
-                  (long long)SHARD_BYTES);
+        rc = fail(err, M2M_EFORMAT, "%s: the set would have more than %lld bytes; let images be resized (--size)",
+                  where, (long long)SHARD_BYTES);
     if (rc) return rc;
     char suffix[16];
-    snprintf(suffix, sizeof suffix, "%s.%s", number, format == IMAGE_PNG ? "png" : format == IMAGE_JPEG ? "jpg" : "webp");
+    const char *ending = format == IMAGE_PNG ? "png" : format == IMAGE_JPEG ? "jpg" : "webp";
+    snprintf(suffix, sizeof suffix, "%s.%s", number, ending);
     add_field(m, suffix, b->data, b->size, b->owned);
     b->owned = NULL;
     return 0;
@@ -198,7 +199,8 @@ static int load(const import_source *s, const char *file, blob *own, blob *b, co
     return b->data || b->size ? 0 : fail(err, M2M_EFORMAT, "%s: there is none", where);
 }
 
-static int add_item_fields(made_set *m, const import_source *s, const import_view *v, import_item *item, m2m_error *err)
+static int add_item_fields(made_set *m, const import_source *s, const import_view *v, import_item *item,
+                           m2m_error *err)
 {
     char number[8], where[300], pose_where[300];
     double pose[12];
@@ -263,7 +265,8 @@ static int describe(made_set *m, const import_source *source, const bool *good, 
     return rc;
 }
 
-static int add_images(made_set *m, const import_source *s, const import_view *v, bool *good, bool *posed, m2m_error *err)
+static int add_images(made_set *m, const import_source *s, const import_view *v, bool *good, bool *posed,
+                      m2m_error *err)
 {
     int rc = 0;
     for (int i = 0; i < m->set.n && !rc; i++) {

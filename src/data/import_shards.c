@@ -1,6 +1,6 @@
-/* WebDataset shards whose samples are sets, those of `m2m data mis`, `compose` and `import` among them: images NN.png (or
- * .jpg, .webp), cameras NN.npy, .json, .txt. Keys and the .json are kept; other members (latents, which belong to
- * pixels that may change here) are not. */
+/* WebDataset shards whose samples are sets, those of `m2m data mis`, `compose` and `import` among them: images NN.png
+ * (or .jpg, .webp), cameras NN.npy, .json, .txt. Keys and the .json are kept; other members are not: latents belong to
+ * pixels that may change here. */
 #include "data/import_kind.h"
 
 #include "base/error.h"

@@ -1,6 +1,6 @@
-/* wikiHow VGSI (Yang et al. 2021): WikihowText_data.json, an article a line; images STEP_ID.png in wiki_images/, in tars
- * beside the text, or in the folder itself. A method of an article is an ordered set; the number of an image is that of
- * its step, and steps without a picture leave gaps. */
+/* wikiHow VGSI (Yang et al. 2021): WikihowText_data.json, an article a line; images STEP_ID.png in wiki_images/, in
+ * tars beside the text, or in the folder itself. A method of an article is an ordered set; the number of an image is
+ * that of its step, and steps without a picture leave gaps. */
 #include "data/import_kind.h"
 
 #include "base/error.h"

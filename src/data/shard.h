@@ -32,8 +32,8 @@ const char *shard_suffix(const shard *s, int64_t sample, int member);
 const uint8_t *shard_data(const shard *s, int64_t sample, int member, size_t *size);
 int shard_find(const shard *s, int64_t sample, const char *suffix);   /* a member's number, or -1 */
 
-/* For tars that are taken as folders of files: shard_sort once, by one thread; then the bytes of the member of that path
- * (its ending in lower case), or NULL. Where a key occurs in two samples the first one counts. */
+/* For tars that are taken as folders of files: shard_sort once, by one thread; then the bytes of the member of that
+ * path (its ending in lower case), or NULL. Where a key occurs in two samples the first one counts. */
 int shard_sort(shard *s, m2m_error *err);
 const uint8_t *shard_locate(const shard *s, const char *name, size_t *size);
 

@@ -184,8 +184,9 @@ static void methods_are_ordered_sets(void **state)
     same_as_file(s, 1, "03.png", "vgsi", "wiki_images/100002_1_3.png");
     assert_int_equal(shard_find(s, 1, "01.png"), -1);
     size_t size;
-    const char *caption = (const char *)shard_data(s, 2, shard_find(s, 2, "txt"), &size);
-    assert_true(size == strlen("How to D\u00e4mpfen: Way 1") && memcmp(caption, "How to D\u00e4mpfen: Way 1", size) == 0);
+    static const char caption[] = "How to D\u00e4mpfen: Way 1";
+    const uint8_t *told = shard_data(s, 2, shard_find(s, 2, "txt"), &size);
+    assert_true(size == strlen(caption) && memcmp(told, caption, size) == 0);
     cJSON_Delete(o);
     shard_close(&s);
 }
