@@ -102,10 +102,6 @@ static bool consistent(const command *c, const args *a, const job *j)
         say_usage(c, "--negative-prompt needs --prompt");
         return false;
     }
-    if (args_given(a, "condition_guidance") && !j->options.camera && j->options.position < 0) {
-        say_usage(c, "--condition-guidance needs --camera or --position");
-        return false;
-    }
     return true;
 }
 

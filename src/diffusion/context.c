@@ -1,14 +1,12 @@
 #include "diffusion/context.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What a slot holds: the very latent it was computed from, so equality is exact and not a matter of hashes. */
+/* What a slot holds: the very content it was computed from, so equality is exact and not a matter of hashes. */
 typedef struct entry {
-    bool filled;
-    float timestep;
-    float *latent;       /* [C,H,W] */
+    bool filled, conditioned;
+    float timestep, condition[CONDITION_NUMBERS];
 } entry;
 
 typedef struct layer {
@@ -21,18 +19,21 @@ struct context {
     backend *be;
     clean_graph clean;
     exec *x;
-    int window, slots, images;    /* slots = window, and one more for the zero image where there is one */
-    size_t latent_floats;
-    entry *entries;               /* [slots]; the zero image is the last */
-    float *latents;
+    context_shape shape;
+    int slots;           /* lane after lane, then the zero image where there is one */
+    size_t floats;       /* of an image's content */
+    entry *entries;      /* [slots] */
+    float *contents;     /* [slots, floats] */
+    float *zero;         /* [floats], zeros */
     int layers;
     layer layer[MAX_CROSS_LAYERS];
     int64_t encoded;
 };
 
-static int build(context *c, paramset *params, int height, int width, m2m_error *err)
+static int build(context *c, paramset *params, m2m_error *err)
 {
-    int status = clean_graph_build(&c->clean, c->u, params, height, width, err);
+    const context_shape *s = &c->shape;
+    int status = clean_graph_build(&c->clean, c->u, params, s->height, s->width, s->tokens, err);
     if (status) return status;
     const cross *k = &c->clean.c;
     node *outputs[2 * MAX_CROSS_LAYERS];
@@ -50,24 +51,23 @@ static int allocate(context *c, m2m_error *err)
 {
     size_t slots = (size_t)c->slots;
     c->entries = calloc(slots, sizeof *c->entries);
-    c->latents = calloc(slots * c->latent_floats, sizeof *c->latents);
-    bool ok = c->entries && c->latents;
+    c->contents = calloc((slots + 1) * c->floats, sizeof *c->contents);
+    bool ok = c->entries && c->contents;
     for (int i = 0; ok && i < c->layers; i++) {
         c->layer[i].key = c->be->alloc(c->be, slots * c->layer[i].bytes);
         c->layer[i].value = c->be->alloc(c->be, slots * c->layer[i].bytes);
         ok = c->layer[i].key && c->layer[i].value;
     }
     if (!ok)
-        return fail(err, M2M_ENOMEM, "a context of %d images needs %.1f MiB, which %s can't give", c->window,
+        return fail(err, M2M_ENOMEM, "a context of %d images needs %.1f MiB, which %s can't give", c->shape.window,
                     (double)context_bytes_per_image(c) * c->slots / 1048576.0, c->be->name);
-    for (int s = 0; s < c->slots; s++) c->entries[s].latent = c->latents + (size_t)s * c->latent_floats;
+    c->zero = c->contents + slots * c->floats;
     return exec_alloc(c->x, err);
 }
 
-context *context_new(const unet_config *u, paramset *params, backend *be, int height, int width, int window,
-                     bool with_zero, m2m_error *err)
+context *context_new(const unet_config *u, paramset *params, backend *be, const context_shape *s, m2m_error *err)
 {
-    check(window >= 1, "window is %d", window);
+    check(s->window >= 1 && s->lanes >= 1 && s->lanes <= MAX_LANES, "%d lanes of %d", s->lanes, s->window);
     context *c = calloc(1, sizeof *c);
     if (!c) {
         fail(err, M2M_ENOMEM, "no memory for a context");
@@ -75,10 +75,10 @@ context *context_new(const unet_config *u, paramset *params, backend *be, int he
     }
     c->u = u;
     c->be = be;
-    c->window = window;
-    c->slots = window + (with_zero ? 1 : 0);
-    c->latent_floats = (size_t)u->in_channels * (size_t)height * (size_t)width;
-    if (build(c, params, height, width, err) || allocate(c, err)) {
+    c->shape = *s;
+    c->slots = s->lanes * s->window + (s->with_zero ? 1 : 0);
+    c->floats = (size_t)context_floats(u, s->height, s->width, s->tokens);
+    if (build(c, params, err) || allocate(c, err)) {
         context_free(c);
         return NULL;
     }
@@ -96,7 +96,7 @@ void context_free(context *c)
     exec_free(c->x);
     clean_graph_free(&c->clean);
     free(c->entries);
-    free(c->latents);
+    free(c->contents);
     free(c);
 }
 
@@ -112,12 +112,44 @@ size_t context_bytes(const context *c)
     return context_bytes_per_image(c) * (size_t)c->slots + exec_bytes(c->x);
 }
 
-static int encode(context *c, int slot, const float *latent, float timestep, m2m_error *err)
+/* ---- slots ---- */
+
+static float *content_of(const context *c, int slot) { return c->contents + (size_t)slot * c->floats; }
+
+static bool holds(const context *c, int slot, const context_image *image, float timestep)
+{
+    const entry *e = &c->entries[slot];
+    size_t numbers = (size_t)condition_numbers(c->u->condition);
+    if (!e->filled || e->timestep != timestep || e->conditioned != (image->condition != NULL)) return false;
+    if (e->conditioned && memcmp(e->condition, image->condition, numbers * sizeof(float)) != 0) return false;
+    return !memcmp(content_of(c, slot), image->content, c->floats * sizeof(float));
+}
+
+static int write_image(context *c, const context_image *image, float timestep, m2m_error *err)
+{
+    static const float none[CONDITION_NUMBERS];
+    const condition_inputs *in = &c->clean.condition;
+    float present = image->condition != NULL;
+    int status = exec_write(c->x, c->clean.context, image->content, err);
+    if (!status && c->clean.timestep) status = exec_write(c->x, c->clean.timestep, &timestep, err);
+    if (!status && in->values) status = exec_write(c->x, in->values, image->condition ? image->condition : none, err);
+    if (!status && in->present) status = exec_write(c->x, in->present, &present, err);
+    return status;
+}
+
+static void note(context *c, int slot, const context_image *image, float timestep)
 {
     entry *e = &c->entries[slot];
-    e->filled = false;
-    int status = exec_write(c->x, c->clean.latent, latent, err);
-    if (!status) status = exec_write(c->x, c->clean.timestep, &timestep, err);
+    *e = (entry){.filled = true, .timestep = timestep, .conditioned = image->condition != NULL};
+    if (e->conditioned)
+        memcpy(e->condition, image->condition, (size_t)condition_numbers(c->u->condition) * sizeof(float));
+    memcpy(content_of(c, slot), image->content, c->floats * sizeof(float));
+}
+
+static int encode(context *c, int slot, const context_image *image, float timestep, m2m_error *err)
+{
+    c->entries[slot].filled = false;
+    int status = write_image(c, image, timestep, err);
     if (!status) status = exec_run(c->x, err);
     if (status) return status;
     for (int i = 0; i < c->layers; i++) {
@@ -125,74 +157,80 @@ static int encode(context *c, int slot, const float *latent, float timestep, m2m
         c->be->copy(c->be, l->key + (size_t)slot * l->bytes, exec_output(c->x, c->clean.c.key[i]), l->bytes);
         c->be->copy(c->be, l->value + (size_t)slot * l->bytes, exec_output(c->x, c->clean.c.value[i]), l->bytes);
     }
-    memcpy(e->latent, latent, c->latent_floats * sizeof *latent);
-    e->timestep = timestep;
-    e->filled = true;
+    note(c, slot, image, timestep);
     c->encoded++;
     return 0;
 }
 
-static bool holds(const context *c, int slot, const float *latent, float timestep)
+/* Copies keys and values of `n` slots; ranges may overlap. */
+static void move_slots(context *c, int to, int from, int n)
 {
-    const entry *e = &c->entries[slot];
-    return e->filled && e->timestep == timestep && !memcmp(e->latent, latent, c->latent_floats * sizeof *latent);
-}
-
-/* Moves slots [by, window) to the front: the oldest images leave. */
-static void shift(context *c, int by)
-{
-    size_t kept = (size_t)(c->window - by), floats = c->latent_floats;
     for (int i = 0; i < c->layers; i++) {
         const layer *l = &c->layer[i];
-        c->be->copy(c->be, l->key, l->key + (size_t)by * l->bytes, kept * l->bytes);
-        c->be->copy(c->be, l->value, l->value + (size_t)by * l->bytes, kept * l->bytes);
-    }
-    memmove(c->latents, c->latents + (size_t)by * floats, kept * floats * sizeof *c->latents);
-    for (int s = 0; s < c->window; s++) {
-        bool moved = s + by < c->window;
-        c->entries[s].filled = moved && c->entries[s + by].filled;
-        if (moved) c->entries[s].timestep = c->entries[s + by].timestep;
+        size_t a = (size_t)to * l->bytes, b = (size_t)from * l->bytes, bytes = (size_t)n * l->bytes;
+        c->be->copy(c->be, l->key + a, l->key + b, bytes);
+        c->be->copy(c->be, l->value + a, l->value + b, bytes);
     }
 }
 
-int context_set(context *c, const float *const *latents, int n, float timestep, m2m_error *err)
+static int fill_slot(context *c, int slot, const context_image *image, float timestep, m2m_error *err)
 {
-    check(n >= 0 && n <= c->window, "%d images in a window of %d", n, c->window);
-    float t = c->u->clean_timestep == CLEAN_TIMESTEP_SAME ? timestep : (float)c->u->clean_timestep;
-    int from = 0;        /* where the new context's oldest image stands among the slots */
-    while (n > 0 && from < c->window && !holds(c, from, latents[0], t)) from++;
-    if (from > 0 && from < c->window) shift(c, from);
-    int status = 0;
-    for (int s = 0; s < n && !status; s++)
-        if (!holds(c, s, latents[s], t)) status = encode(c, s, latents[s], t, err);
-    if (!status && c->slots > c->window && n > 0) {
-        float *zero = calloc(c->latent_floats, sizeof *zero);
-        if (!zero) return fail(err, M2M_ENOMEM, "no memory for a zero image");
-        if (!holds(c, c->window, zero, t)) status = encode(c, c->window, zero, t, err);
-        free(zero);
+    if (holds(c, slot, image, timestep)) return 0;
+    for (int other = 0; other < c->slots; other++) {
+        if (!holds(c, other, image, timestep)) continue;
+        move_slots(c, slot, other, 1);
+        note(c, slot, image, timestep);
+        return 0;
     }
-    c->images = status ? 0 : n;
+    return encode(c, slot, image, timestep, err);
+}
+
+/* Moves slots [first + by, first + window) to the front of their lane: the oldest images leave. */
+static void shift(context *c, int first, int by)
+{
+    int kept = c->shape.window - by;
+    move_slots(c, first, first + by, kept);
+    memmove(content_of(c, first), content_of(c, first + by), (size_t)kept * c->floats * sizeof(float));
+    memmove(c->entries + first, c->entries + first + by, (size_t)kept * sizeof *c->entries);
+    for (int s = first + kept; s < first + c->shape.window; s++) c->entries[s].filled = false;
+}
+
+int context_set(context *c, int lane, const context_image *images, int n, float timestep, m2m_error *err)
+{
+    const int window = c->shape.window, first = lane * window;
+    check(n >= 0 && n <= window && lane < c->shape.lanes, "%d images in lane %d of %d", n, lane, window);
+    float t = c->u->clean_timestep == CLEAN_TIMESTEP_SAME ? timestep : (float)c->u->clean_timestep;
+    if (c->clean.timestep == NULL) t = 0;        /* features know no timestep */
+    int from = 0, status = 0;    /* where the new context's oldest image stands among the slots */
+    while (n > 0 && from < window && !holds(c, first + from, &images[0], t)) from++;
+    if (from > 0 && from < window) shift(c, first, from);
+    for (int s = 0; s < n && !status; s++) status = fill_slot(c, first + s, &images[s], t, err);
+    if (!status && c->shape.with_zero && n > 0)
+        status = fill_slot(c, c->slots - 1, &(context_image){.content = c->zero}, t, err);
     return status;
 }
 
 void context_clear(context *c)
 {
     for (int s = 0; s < c->slots; s++) c->entries[s].filled = false;
-    c->images = 0;
 }
 
 int64_t context_encoded(const context *c) { return c->encoded; }
-int context_images(const context *c) { return c->images; }
-int context_window(const context *c) { return c->window; }
-const void *context_keys(const context *c, int i) { return c->layer[i].key; }
-const void *context_values(const context *c, int i) { return c->layer[i].value; }
 
-const void *context_zero_keys(const context *c, int i)
+static const void *at(const context *c, const char *memory, int i, int slot)
 {
-    return c->layer[i].key + (size_t)c->window * c->layer[i].bytes;
+    return memory + (size_t)slot * c->layer[i].bytes;
 }
 
-const void *context_zero_values(const context *c, int i)
+const void *context_keys(const context *c, int lane, int i)
 {
-    return c->layer[i].value + (size_t)c->window * c->layer[i].bytes;
+    return at(c, c->layer[i].key, i, lane * c->shape.window);
 }
+
+const void *context_values(const context *c, int lane, int i)
+{
+    return at(c, c->layer[i].value, i, lane * c->shape.window);
+}
+
+const void *context_zero_keys(const context *c, int i) { return at(c, c->layer[i].key, i, c->slots - 1); }
+const void *context_zero_values(const context *c, int i) { return at(c, c->layer[i].value, i, c->slots - 1); }

@@ -1,10 +1,12 @@
-/* The context cache of M2M-Self (spec 10.1, 10.2): keys and values of clean images, computed once per image and kept
- * for all steps, all later images and all guidance branches.
+/* The context cache (spec 10.1, 10.2, 10.4): keys and values of clean images, computed once per image and kept for all
+ * steps, all later images and all guidance branches.
  *
- * A window of slots holds the last W images, oldest first, as the sampling step's attention reads them; there are no
- * positions, so nothing else needs to be told. Slots are keyed by the content of the latent (and by the timestep, where
- * clean images carry that of the noisy one), so a stale entry cannot be used. One zero image serves every
- * unconditional pass: a softmax over W equal keys is the softmax over one. */
+ * A lane of slots holds the last W images, oldest first, as the sampling step's attention reads them; there are no
+ * positions, so nothing else needs to be told. Guidance by eq. 7 has two lanes, the images with their task conditions
+ * and without. Slots are keyed by content: the latent (M2M-Self) or the features (M2M-DINO), the task condition, and
+ * the timestep where clean images carry that of the noisy one; so a stale entry cannot be used. What another slot
+ * holds already is copied from there. One zero image, without condition, serves every unconditional pass of M2M-Self: a
+ * softmax over W equal keys is the softmax over one. */
 #ifndef DIFFUSION_CONTEXT_H
 #define DIFFUSION_CONTEXT_H
 
@@ -13,28 +15,39 @@
 
 typedef struct context context;
 
-/* window: W >= 1; with_zero: also keep the unconditional branch's zero image. height, width of the latent. Borrows
- * all. */
-context *context_new(const unet_config *u, paramset *params, backend *be, int height, int width, int window,
-                     bool with_zero, m2m_error *err);
+enum { MAX_LANES = 2 };
+
+typedef struct context_image {
+    const float *content;        /* latent [C,H,W] or features [L,D] */
+    const float *condition;      /* numbers of its task condition; NULL: absent */
+} context_image;
+
+typedef struct context_shape {
+    int height, width;           /* of the latent */
+    int tokens;                  /* L of M2M-DINO's features */
+    int window;                  /* W >= 1 */
+    int lanes;                   /* 1 or 2 */
+    bool with_zero;              /* also keep the unconditional branch's zero image */
+} context_shape;
+
+/* Borrows u, params and be. */
+context *context_new(const unet_config *u, paramset *params, backend *be, const context_shape *s, m2m_error *err);
 void context_free(context *c);
 
 size_t context_bytes(const context *c);            /* slots and activations, all told */
-size_t context_bytes_per_image(const context *c);
+size_t context_bytes_per_image(const context *c);  /* in one lane */
 
-/* The context of the next image: latents[0..n) ([C,H,W] each, oldest first), n <= W. Encodes those that are not in a
- * slot yet. timestep: of the image being made (used if clean_timestep is "same", else ignored). */
-int context_set(context *c, const float *const *latents, int n, float timestep, m2m_error *err);
+/* The context of the next image in one lane: images[0..n), oldest first, n <= W. Encodes those that are in no slot yet,
+ * and the zero image. timestep: of the image being made (used if clean_timestep is "same", else ignored). */
+int context_set(context *c, int lane, const context_image *images, int n, float timestep, m2m_error *err);
 
 /* Forgets everything that was computed (for measuring what the cache is worth). */
 void context_clear(context *c);
 int64_t context_encoded(const context *c);         /* images encoded so far, zero images included */
 
-int context_images(const context *c);              /* n of the last context_set */
-int context_window(const context *c);
-/* Keys or values of layer: backend memory [W, L, C]; of the zero image [1, L, C]. */
-const void *context_keys(const context *c, int layer);
-const void *context_values(const context *c, int layer);
+/* Keys or values of a layer: backend memory [W, L, C]; of the zero image [1, L, C]. */
+const void *context_keys(const context *c, int lane, int layer);
+const void *context_values(const context *c, int lane, int layer);
 const void *context_zero_keys(const context *c, int layer);
 const void *context_zero_values(const context *c, int layer);
 

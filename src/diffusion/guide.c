@@ -13,3 +13,30 @@ void guide_three(float *out, const float *none, const float *images, const float
         out[i] = (float)(none[i] + images_scale * by_images + condition_scale * by_condition);
     }
 }
+
+guide_plan guide_make(double images_scale, double condition_scale, bool conditioned)
+{
+    guide_plan g = {.images_scale = images_scale, .condition_scale = condition_scale};
+    if (condition_scale < 0 || !conditioned) g.condition_scale = images_scale;
+    const bool joint = g.condition_scale == g.images_scale;
+    guide_branch as[GUIDE_BRANCHES] = {GUIDE_NONE, GUIDE_IMAGES, GUIDE_FULL};
+    if (joint) as[GUIDE_IMAGES] = GUIDE_FULL;
+    else if (g.condition_scale == 0) as[GUIDE_FULL] = GUIDE_IMAGES;
+    if (g.images_scale == 1) as[GUIDE_NONE] = as[GUIDE_IMAGES];
+    else if (g.images_scale == 0 && as[GUIDE_IMAGES] == as[GUIDE_FULL]) as[GUIDE_IMAGES] = as[GUIDE_FULL] = GUIDE_NONE;
+    for (int b = 0; b < GUIDE_BRANCHES; b++)
+        if ((int)as[b] == b) {
+            g.row[b] = g.rows;
+            g.branch[g.rows++] = (guide_branch)b;
+        }
+    for (int b = 0; b < GUIDE_BRANCHES; b++) g.row[b] = g.row[as[b]];
+    return g;
+}
+
+void guide_apply(const guide_plan *g, float *out, const float *rows, int64_t n)
+{
+    const float *none = rows + g->row[GUIDE_NONE] * n, *images = rows + g->row[GUIDE_IMAGES] * n;
+    const float *full = rows + g->row[GUIDE_FULL] * n;
+    if (images == full) guide_two(out, none, full, g->images_scale, n);
+    else guide_three(out, none, images, full, g->images_scale, g->condition_scale, n);
+}

@@ -3,6 +3,7 @@
 #ifndef DIFFUSION_GUIDE_H
 #define DIFFUSION_GUIDE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Eq. 6: none + scale (full - none). scale 1 is `full`, 0 is `none`. */
@@ -12,5 +13,22 @@ void guide_two(float *out, const float *none, const float *full, double scale, i
  * the context but no task condition and `full` has both. */
 void guide_three(float *out, const float *none, const float *images, const float *full,
     double images_scale, double condition_scale, int64_t n);
+
+typedef enum guide_branch { GUIDE_NONE, GUIDE_IMAGES, GUIDE_FULL, GUIDE_BRANCHES } guide_branch;
+
+/* Which of eq. 7's branches are computed, each as one row. One that is equal to another in effect, or whose share of
+ * the sum is zero, takes that one's row. */
+typedef struct guide_plan {
+    double images_scale, condition_scale;
+    int rows;
+    guide_branch branch[GUIDE_BRANCHES];   /* of each row */
+    int row[GUIDE_BRANCHES];               /* of each branch */
+} guide_plan;
+
+/* conditioned: there is a task condition at all. condition_scale < 0: as images_scale, eq. 6 with both dropped
+ * together. */
+guide_plan guide_make(double images_scale, double condition_scale, bool conditioned);
+/* rows [rows, n] -> out [n]; out may be rows. */
+void guide_apply(const guide_plan *g, float *out, const float *rows, int64_t n);
 
 #endif

@@ -10,40 +10,58 @@ struct rollout {
     const unet_config *u;
     backend *be;
     rollout_options o;
+    guide_plan plan;
     sampler *sampler;
     context *context;
     step_graph step;
     exec *x;
-    int branches;            /* 2: unconditional, conditional; 1: conditional alone */
-    size_t floats;           /* of a latent */
-    float **images;          /* the set so far, oldest first */
+    int lane[GUIDE_BRANCHES];    /* of the context, -1: none */
+    size_t floats, content;      /* of a latent, of an image's content */
+    context_image *images;       /* the set so far, oldest first; owned: one block each, content before condition */
     int count, capacity;
-    float *scaled, *predicted;    /* [C,H,W]; [branches, C,H,W] */
+    context_image *seen;         /* [window] */
+    float *scaled, *predicted;   /* [C,H,W]; [branches, C,H,W] */
 };
 
-/* The branches read their keys and values straight from the context's slots. */
+static bool has_zero(const rollout *r) { return r->u->variant == SET_SELF && r->plan.branch[0] == GUIDE_NONE; }
+
+/* Images that fit into the context of one row: all, the zero image, or (M2M-DINO's unconditional pass) none. */
+static int slots_of(const rollout *r, guide_branch b)
+{
+    return b != GUIDE_NONE ? r->o.window : has_zero(r) ? 1 : 0;
+}
+
+/* Rows read their keys and values straight from the context's slots. */
 static void bind_context(rollout *r)
 {
     const cross *c = &r->step.c;
-    for (int i = 0; i < c->layers; i++) {
-        const cross_branch *with = &c->branch[r->branches - 1];
-        exec_bind(r->x, with->key[i], context_keys(r->context, i));
-        exec_bind(r->x, with->value[i], context_values(r->context, i));
-        if (r->branches == 1) continue;
-        exec_bind(r->x, c->branch[0].key[i], context_zero_keys(r->context, i));
-        exec_bind(r->x, c->branch[0].value[i], context_zero_values(r->context, i));
+    const context *k = r->context;
+    for (int row = 0; row < r->plan.rows; row++) {
+        const cross_branch *b = &c->branch[row];
+        int lane = r->lane[r->plan.branch[row]];
+        for (int i = 0; b->slots && i < c->layers; i++) {
+            exec_bind(r->x, b->key[i], lane < 0 ? context_zero_keys(k, i) : context_keys(k, lane, i));
+            exec_bind(r->x, b->value[i], lane < 0 ? context_zero_values(k, i) : context_values(k, lane, i));
+        }
     }
 }
 
 static int build(rollout *r, paramset *params, int height, int width, m2m_error *err)
 {
-    int slots[2] = {1, r->o.window};
-    if (r->branches == 1) slots[0] = r->o.window;
-    int status = step_graph_build(&r->step, r->u, params, height, width, r->branches, slots, err);
+    step_shape s = {.height = height, .width = width, .tokens = r->o.tokens, .branches = r->plan.rows};
+    context_shape c = {.height = height, .width = width, .tokens = r->o.tokens, .window = r->o.window,
+                       .with_zero = has_zero(r)};
+    for (int row = 0; row < r->plan.rows; row++) {
+        guide_branch b = r->plan.branch[row];
+        s.slots[row] = slots_of(r, b);
+        r->lane[b] = b == GUIDE_NONE ? -1 : c.lanes++;
+    }
+    if (c.lanes == 0) c.lanes = 1;       /* the zero image alone is needed */
+    int status = step_graph_build(&r->step, r->u, params, &s, err);
     if (status) return status;
     r->x = exec_new(r->step.g, r->be, &r->step.prediction, 1, err);
     if (!r->x) return M2M_EUNSUPPORTED;
-    r->context = context_new(r->u, params, r->be, height, width, r->o.window, r->branches == 2, err);
+    r->context = context_new(r->u, params, r->be, &c, err);
     if (!r->context) return M2M_ENOMEM;
     bind_context(r);
     return exec_alloc(r->x, err);
@@ -57,13 +75,15 @@ rollout *rollout_new(const unet_config *u, paramset *params, backend *be, const 
     r->u = u;
     r->be = be;
     r->o = *o;
-    r->branches = o->guidance == 1.0 ? 1 : 2;
+    r->plan = guide_make(o->guidance, o->condition_guidance, o->conditioned);
     r->floats = (size_t)u->in_channels * (size_t)height * (size_t)width;
+    r->content = (size_t)context_floats(u, height, width, o->tokens);
     r->sampler = sampler_new(o->sampler, s, o->steps, (int64_t)r->floats, err);
     r->scaled = malloc(r->floats * sizeof(float));
-    r->predicted = malloc((size_t)r->branches * r->floats * sizeof(float));
+    r->predicted = malloc((size_t)r->plan.rows * r->floats * sizeof(float));
+    r->seen = calloc((size_t)o->window, sizeof *r->seen);
     bool ok = r->sampler != NULL;
-    if (ok && (!r->scaled || !r->predicted))
+    if (ok && (!r->scaled || !r->predicted || !r->seen))
         ok = !fail(err, M2M_ENOMEM, "no memory for a latent of %zu floats", r->floats);
     if (ok && !build(r, params, height, width, err)) return r;
     rollout_free(r);
@@ -73,8 +93,9 @@ rollout *rollout_new(const unet_config *u, paramset *params, backend *be, const 
 void rollout_free(rollout *r)
 {
     if (!r) return;
-    for (int i = 0; i < r->count; i++) free(r->images[i]);
+    for (int i = 0; i < r->count; i++) free((float *)r->images[i].content);
     free(r->images);
+    free(r->seen);
     free(r->scaled);
     free(r->predicted);
     exec_free(r->x);
@@ -94,20 +115,23 @@ const op_time *rollout_times(rollout *r, bool on)
 }
 
 int64_t rollout_encoded(const rollout *r) { return context_encoded(r->context); }
+int rollout_branches(const rollout *r) { return r->plan.rows; }
 
-int rollout_add(rollout *r, const float *latent, m2m_error *err)
+int rollout_add(rollout *r, const context_image *image, m2m_error *err)
 {
     if (r->count == r->capacity) {
         int capacity = r->capacity ? 2 * r->capacity : 16;
-        float **images = realloc(r->images, (size_t)capacity * sizeof *images);
+        context_image *images = realloc(r->images, (size_t)capacity * sizeof *images);
         if (!images) return fail(err, M2M_ENOMEM, "no memory for %d images", capacity);
         r->images = images;
         r->capacity = capacity;
     }
-    float *copy = malloc(r->floats * sizeof *copy);
-    if (!copy) return fail(err, M2M_ENOMEM, "no memory for a latent of %zu floats", r->floats);
-    memcpy(copy, latent, r->floats * sizeof *copy);
-    r->images[r->count++] = copy;
+    size_t numbers = (size_t)condition_numbers(r->u->condition);
+    float *copy = malloc((r->content + numbers) * sizeof *copy);
+    if (!copy) return fail(err, M2M_ENOMEM, "no memory for an image of %zu floats", r->content);
+    memcpy(copy, image->content, r->content * sizeof *copy);
+    if (image->condition) memcpy(copy + r->content, image->condition, numbers * sizeof *copy);
+    r->images[r->count++] = (context_image){copy, image->condition ? copy + r->content : NULL};
     return 0;
 }
 
@@ -115,24 +139,44 @@ static int write_lens(rollout *r, int images, m2m_error *err)
 {
     const cross *c = &r->step.c;
     int status = 0;
-    for (int s = 0; s < c->sizes && !status; s++) {
-        int32_t with = (int32_t)(images * c->size[s]), without = (int32_t)(images ? c->size[s] : 0);
-        status = exec_write_i32(r->x, c->branch[r->branches - 1].lens[s], &with, err);
-        if (!status && r->branches == 2) status = exec_write_i32(r->x, c->branch[0].lens[s], &without, err);
-    }
+    for (int row = 0; row < r->plan.rows; row++)
+        for (int s = 0; c->branch[row].slots && s < c->sizes && !status; s++) {
+            int filled = r->plan.branch[row] == GUIDE_NONE ? images > 0 : images;
+            status = exec_write_i32(r->x, c->branch[row].lens[s], &(int32_t){(int32_t)(filled * c->size[s])}, err);
+        }
     return status;
 }
 
 /* The context that the next image sees, at timestep t. */
 static int set_context(rollout *r, float t, m2m_error *err)
 {
-    int n = r->count < r->o.window ? r->count : r->o.window;
+    int n = r->count < r->o.window ? r->count : r->o.window, status = 0;
     if (r->o.no_cache) context_clear(r->context);
-    int status = context_set(r->context, (const float *const *)r->images + (r->count - n), n, t, err);
+    for (int row = 0; row < r->plan.rows && !status; row++) {
+        guide_branch b = r->plan.branch[row];
+        for (int i = 0; i < n; i++) {
+            r->seen[i] = r->images[r->count - n + i];
+            if (b == GUIDE_IMAGES) r->seen[i].condition = NULL;
+        }
+        if (r->lane[b] >= 0) status = context_set(r->context, r->lane[b], r->seen, n, t, err);
+        else if (r->plan.rows == 1 && has_zero(r)) status = context_set(r->context, 0, r->seen, n, t, err);
+    }
     return status ? status : write_lens(r, n, err);
 }
 
-int rollout_predict(rollout *r, const float *sample, int k, const float **guided, m2m_error *err)
+static int write_condition(rollout *r, const float *condition, m2m_error *err)
+{
+    static const float none[CONDITION_NUMBERS];
+    const condition_inputs *in = &r->step.condition;
+    float present[MAX_BRANCHES];
+    if (!in->values) return 0;
+    for (int row = 0; row < r->plan.rows; row++) present[row] = condition && r->plan.branch[row] == GUIDE_FULL;
+    int status = exec_write(r->x, in->values, condition ? condition : none, err);
+    return status ? status : exec_write(r->x, in->present, present, err);
+}
+
+int rollout_predict(rollout *r, const float *sample, const float *condition, int k, const float **guided,
+                    m2m_error *err)
 {
     float t = sampler_timestep(r->sampler, k);
     int status = set_context(r, t, err);
@@ -141,11 +185,11 @@ int rollout_predict(rollout *r, const float *sample, int k, const float **guided
     sampler_scale_input(r->sampler, k, r->scaled, (int64_t)r->floats);
     status = exec_write(r->x, r->step.latent, r->scaled, err);
     if (!status) status = exec_write(r->x, r->step.timestep, &t, err);
+    if (!status) status = write_condition(r, condition, err);
     if (!status) status = exec_run(r->x, err);
     if (status) return status;
     exec_read(r->x, r->step.prediction, r->predicted);
-    if (r->branches == 2)
-        guide_two(r->predicted, r->predicted, r->predicted + r->floats, r->o.guidance, (int64_t)r->floats);
+    guide_apply(&r->plan, r->predicted, r->predicted, (int64_t)r->floats);
     *guided = r->predicted;
     return 0;
 }
@@ -157,24 +201,23 @@ static bool all_finite(const float *x, size_t n)
     return true;
 }
 
-int rollout_make(rollout *r, const float *noise, float *latent, float *trajectory, rollout_step *step, void *user,
-                 m2m_error *err)
+int rollout_make(rollout *r, const rollout_image *image, m2m_error *err)
 {
     size_t n = r->floats;
-    float sigma = sampler_init_sigma(r->sampler);
-    for (size_t i = 0; i < n; i++) latent[i] = noise[i] * sigma;
-    if (trajectory) memcpy(trajectory, latent, n * sizeof *latent);
+    float sigma = sampler_init_sigma(r->sampler), *latent = image->latent;
+    for (size_t i = 0; i < n; i++) latent[i] = image->noise[i] * sigma;
+    if (image->trajectory) memcpy(image->trajectory, latent, n * sizeof *latent);
     sampler_reset(r->sampler);
     for (int k = 0; k < r->o.steps; k++) {
         const float *guided;
-        int status = rollout_predict(r, latent, k, &guided, err);
+        int status = rollout_predict(r, latent, image->condition, k, &guided, err);
         if (status) return status;
         sampler_step(r->sampler, k, guided, latent, (int64_t)n);
         if (!all_finite(latent, n))
             return fail(err, M2M_EFORMAT, "step %d of %d made values that are not finite: the weights overflow",
                         k + 1, r->o.steps);
-        if (trajectory) memcpy(trajectory + (size_t)(k + 1) * n, latent, n * sizeof *latent);
-        if (step && step(user, k + 1, r->o.steps)) return fail(err, M2M_ECANCELLED, "cancelled");
+        if (image->trajectory) memcpy(image->trajectory + (size_t)(k + 1) * n, latent, n * sizeof *latent);
+        if (image->step && image->step(image->user, k + 1, r->o.steps)) return fail(err, M2M_ECANCELLED, "cancelled");
     }
-    return rollout_add(r, latent, err);
+    return 0;
 }

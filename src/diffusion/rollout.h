@@ -1,5 +1,6 @@
 /* Auto-regressive generation (spec 5): images one after another, each denoised with the last W images as context.
- * Works on latents; pixels are the caller's matter. A generated latent enters the context as it is. */
+ * Works on latents; pixels are the caller's matter. A finished image enters the context by rollout_add: for M2M-Self
+ * its latent as it is, for M2M-DINO its features. */
 #ifndef DIFFUSION_ROLLOUT_H
 #define DIFFUSION_ROLLOUT_H
 
@@ -9,9 +10,12 @@
 
 typedef struct rollout_options {
     int steps;
-    double guidance;         /* 1: the unconditional pass is left out */
+    double guidance;         /* s, or s_I; 1: the unconditional pass is left out */
+    bool conditioned;        /* images have task conditions */
+    double condition_guidance;   /* s_C of eq. 7; negative: as guidance, both dropped together */
     const char *sampler;     /* "ddim", "euler" */
     int window;
+    int tokens;              /* L of M2M-DINO's features */
     bool no_cache;           /* forget the context before every step */
 } rollout_options;
 
@@ -24,21 +28,31 @@ void rollout_free(rollout *r);
 size_t rollout_bytes(const rollout *r);            /* context and activations */
 size_t rollout_bytes_per_image(const rollout *r);  /* one more context image */
 int64_t rollout_encoded(const rollout *r);         /* clean images encoded so far */
+int rollout_branches(const rollout *r);            /* forwards of the U-Net per step */
 
-/* Appends a given image's latent [C,H,W] to the set (copied). */
-int rollout_add(rollout *r, const float *latent, m2m_error *err);
+/* Appends an image to the set (copied). */
+int rollout_add(rollout *r, const context_image *image, m2m_error *err);
 
 /* Called after each step with the step's number, 1..steps; non-zero cancels. */
 typedef int rollout_step(void *user, int step, int steps);
 
-/* Makes the next image from `noise` [C,H,W] of unit variance into `latent`, and appends it. trajectory (NULL allowed):
- * [steps+1, C,H,W], the sampler's own sample before the first and after each step. A non-finite latent is an error. */
-int rollout_make(rollout *r, const float *noise, float *latent, float *trajectory, rollout_step *step, void *user,
-                 m2m_error *err);
+/* An image to be made. */
+typedef struct rollout_image {
+    const float *noise;      /* [C,H,W] of unit variance */
+    const float *condition;  /* its task condition, NULL: absent */
+    float *latent;           /* result [C,H,W] */
+    float *trajectory;       /* NULL, or [steps+1, C,H,W]: the sampler's own sample at the start and after each step */
+    rollout_step *step;      /* may be NULL */
+    void *user;
+} rollout_image;
+
+/* Makes an image that sees the set so far. It is not appended. A non-finite latent is an error. */
+int rollout_make(rollout *r, const rollout_image *image, m2m_error *err);
 
 /* One guided prediction for `sample` [C,H,W] at step k, with the set so far as context; *guided [C,H,W] is valid until
  * the next call. What rollout_make does in every step. */
-int rollout_predict(rollout *r, const float *sample, int k, const float **guided, m2m_error *err);
+int rollout_predict(rollout *r, const float *sample, const float *condition, int k, const float **guided,
+                    m2m_error *err);
 /* Time by op of the steps so far; on: start counting anew. */
 const op_time *rollout_times(rollout *r, bool on);
 

@@ -29,6 +29,7 @@ typedef struct param {
     void *data;          /* host memory; NULL until filled; owned by the store that filled it */
     bool mapped;         /* data lies in a file's map (tensor.mapped): a backend that has a copy may drop its pages */
     bool trainable;
+    bool optional;       /* a file may lack it; fine-tuning then draws it */
     int index;           /* position in its paramset */
     uint64_t version;    /* raised by whoever changes data: invalidates what backends packed */
     int init;            /* nn/param.h: how a fresh one is drawn */

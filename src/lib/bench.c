@@ -183,16 +183,42 @@ static int run_guided(void *what, m2m_error *err)
 {
     guided *q = what;
     const float *out;
-    return rollout_predict(q->r, q->sample, 0, &out, err);
+    return rollout_predict(q->r, q->sample, NULL, 0, &out, err);
+}
+
+/* Context images of random numbers; floats: of an image's context. */
+static int add_context(bench *b, rollout *r, int64_t floats, m2m_error *err)
+{
+    int status = 0;
+    float *content = malloc((size_t)floats * sizeof *content);
+    if (!content) return fail(err, M2M_ENOMEM, "no memory for an image's context");
+    for (int i = 0; i < b->o->context && !status; i++) {
+        rng_normal(DEFAULT_SEED, RNG_NOISE, (uint32_t)i + 1, content, (size_t)floats);
+        status = rollout_add(r, &(context_image){.content = content}, err);
+    }
+    free(content);
+    return status;
+}
+
+/* L of M2M-DINO's features of images of that size of latent; 0 for M2M-Self. */
+static int tokens_of(bench *b, const unet_config *u, int h, int w, int *tokens, m2m_error *err)
+{
+    vision v;
+    vae_model vae;
+    *tokens = 0;
+    if (u->variant != SET_DINO) return 0;
+    int status = vision_open(&v, b->dir, false, u->cross_dim, err);
+    if (status) return status;
+    status = vae_model_open(&vae, b->dir, false, err);
+    if (!status) *tokens = vision_tokens(&v, w * vae_factor(&vae.config), h * vae_factor(&vae.config));
+    if (!status) vae_model_close(&vae);
+    vision_close(&v);
+    return status;
 }
 
 static int time_guided(bench *b, const unet_model *m, rollout *r, float *sample, int64_t floats, m2m_error *err)
 {
     int status = 0;
-    for (int i = 0; i < b->o->context && !status; i++) {
-        rng_normal(DEFAULT_SEED, RNG_NOISE, (uint32_t)i + 1, sample, (size_t)floats);
-        status = rollout_add(r, sample, err);
-    }
     rng_normal(DEFAULT_SEED, RNG_NOISE, 0, sample, (size_t)floats);
     b->plan_bytes = (int64_t)rollout_bytes(r);
     b->context_bytes = (int64_t)rollout_bytes_per_image(r);
@@ -217,11 +243,15 @@ static int bench_m2m(bench *b, m2m_error *err)
     int h = b->height ? b->height : m.config.sample_size, w = b->width ? b->width : m.config.sample_size;
     int64_t floats = (int64_t)m.config.in_channels * h * w;
     float *sample = malloc((size_t)floats * sizeof *sample);
+    int tokens;
     rollout_options o = {
         .steps = 50, .guidance = 7.5, .sampler = "ddim", .window = b->o->context > 1 ? (int)b->o->context : 1};
     status = sample ? fill_params(b, m.params, err) : fail(err, M2M_ENOMEM, "no memory for a latent");
     if (!status) status = pipeline_schedule(&s, b->dir, err);
+    if (!status) status = tokens_of(b, &m.config, h, w, &tokens, err);
+    if (!status) o.tokens = tokens;
     rollout *r = status ? NULL : rollout_new(&m.config, m.params, b->be, &s, h, w, &o, err);
+    if (r) status = add_context(b, r, context_floats(&m.config, h, w, tokens), err);
     if (!status) status = r ? time_guided(b, &m, r, sample, floats, err) : M2M_ENOMEM;
     rollout_free(r);
     schedule_free(&s);
@@ -239,15 +269,17 @@ static int bench_train(bench *b, m2m_error *err)
     if (status) return status;
     int h = b->height ? b->height : m.config.sample_size, w = b->width ? b->width : m.config.sample_size;
     train_shape ts = {.sets = (int)b->o->batch, .images = 5, .draws = 1, .height = h, .width = w};
-    status = params_prepare(m.params, DEFAULT_SEED, err);
+    status = tokens_of(b, &m.config, h, w, &ts.tokens, err);
+    if (!status) status = params_prepare(m.params, DEFAULT_SEED, err);
     if (!status) status = train_graph_build(&t, &m.config, m.params, &ts, true, true, err);
     exec *x = status ? NULL : task_exec(t.g, b->be, &t.loss, 1, m.params, t.grads, err);
     if (!status && !x) status = M2M_ENOMEM;
     if (!status) note_plan(b, x, t.g, m.params);
-    if (!status) status = write_random(x, t.clean, 0, err);
+    if (!status) status = write_random(x, t.context, 0, err);
     if (!status) status = write_random(x, t.noisy, 1, err);
     if (!status) status = write_random(x, t.target, 2, err);
     if (!status) status = write_constant(x, t.timesteps, 500, err);
+    if (!status) status = train_graph_write_condition(&t, x, NULL, NULL, err);
     if (!status) status = train_graph_write_lens(&t, x, err);
     if (!status) status = time_exec(b, x, err);
     exec_free(x);

@@ -1,42 +1,14 @@
-/* m2m_generate: images in, latents, the auto-regressive rollout, images out. */
+/* m2m_generate: images in, contexts, the auto-regressive rollout, images out. */
 #include "m2m.h"
 
 #include "base/opts.h"
 #include "base/rng.h"
-#include "diffusion/rollout.h"
 #include "image/image.h"
-#include "image/resize.h"
-#include "image/spec.h"
 #include "lib/device.h"
+#include "lib/generation.h"
 #include "lib/job.h"
-#include "lib/model.h"
-#include "models/pixels.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-typedef struct generation {
-    const m2m_model *m;
-    const m2m_generate_options *o;
-    const m2m_generate_calls *calls;
-    backend *be;
-    int width, height;       /* pixels */
-    int64_t floats;          /* of a latent */
-    int latent_h, latent_w;
-    uint8_t background[3];
-    image_fit_mode fit;
-    int given;
-    float *given_latents;    /* [given, C,h,w] */
-    float *noise;            /* [n, C,h,w] from a file, or NULL */
-    float *made;             /* [n, C,h,w] */
-    float *trajectory;       /* [n, steps+1, C,h,w], or NULL */
-    float *image;            /* [3, H, W] */
-    pixels *encoder, *decoder;
-    rollout *rollout;
-    int index;               /* image being made */
-} generation;
-
-/* ---- options ---- */
 
 static int check_options(const generation *q, int n_given, m2m_error *err)
 {
@@ -44,93 +16,13 @@ static int check_options(const generation *q, int n_given, m2m_error *err)
     if (o->prompt || o->negative_prompt)
         return fail(err, M2M_EINVAL, "prompt: %s makes images from images; wanted a text-to-image directory",
                     q->m->dir);
-    if (o->camera || o->position >= 0 || o->condition_guidance >= 0)
-        return fail(err, M2M_EINVAL, "camera, position and condition-guidance: %s was trained without a task condition",
-                    q->m->dir);
     if (o->latents && n_given)
         return fail(err, M2M_EINVAL, "latents: given together with %d images, wanted one of both", n_given);
     if (!o->latents && n_given < 1) return fail(err, M2M_EINVAL, "no image is given, wanted 1 or more");
     return 0;
 }
 
-static int read_geometry(generation *q, m2m_error *err)
-{
-    int f = vae_factor(&q->m->vae.config);
-    q->width = q->m->facts.width;
-    q->height = q->m->facts.height;
-    int status = q->o->size ? parse_size(q->o->size, &q->width, &q->height, err) : 0;
-    if (!status) status = parse_colour(q->o->background, q->background, err);
-    if (!status) status = parse_fit(q->o->fit, &q->fit, err);
-    if (!status && (q->width % f || q->height % f))
-        status = fail(err, M2M_EINVAL, "size: %dx%d, wanted multiples of %d", q->width, q->height, f);
-    q->latent_w = q->width / f;
-    q->latent_h = q->height / f;
-    return status;
-}
-
-/* The given latents decide the size, unless --size contradicts them. */
-static int read_latents(generation *q, m2m_error *err)
-{
-    safetensors *file;
-    shape s;
-    int f = vae_factor(&q->m->vae.config), status = safetensors_open(&file, q->o->latents, err);
-    if (status) return status;
-    q->given_latents = job_floats(file, "latents", 4, &s, err);
-    if (!q->given_latents) status = M2M_ESHAPE;
-    else if (s.dim[1] != q->m->unet.config.in_channels)
-        status = fail(err, M2M_ESHAPE, "%s: latents have %lld channels, wanted %d", q->o->latents, (long long)s.dim[1],
-                      q->m->unet.config.in_channels);
-    else if (q->o->size && (s.dim[2] != q->latent_h || s.dim[3] != q->latent_w))
-        status = fail(err, M2M_ESHAPE, "%s: latents are %lldx%lld, but size %s wants %dx%d", q->o->latents,
-                      (long long)s.dim[3], (long long)s.dim[2], q->o->size, q->latent_w, q->latent_h);
-    else if (s.dim[2] > 8192 || s.dim[3] > 8192 || s.dim[0] > 100000)
-        status = fail(err, M2M_ESHAPE, "%s: latents are too large", q->o->latents);
-    if (!status) {
-        q->given = (int)s.dim[0];
-        q->latent_h = (int)s.dim[2];
-        q->latent_w = (int)s.dim[3];
-        q->height = q->latent_h * f;
-        q->width = q->latent_w * f;
-    }
-    safetensors_close(&file);
-    return status;
-}
-
-static int read_noise(generation *q, m2m_error *err)
-{
-    safetensors *file;
-    shape s;
-    if (!q->o->noise) return 0;
-    int status = safetensors_open(&file, q->o->noise, err);
-    if (status) return status;
-    shape wanted = SHAPE(q->o->n, q->m->unet.config.in_channels, q->latent_h, q->latent_w);
-    const tensor *t;
-    status = safetensors_need(file, "noise", &wanted, &t, err);
-    if (!status && !(q->noise = job_floats(file, "noise", 4, &s, err))) status = M2M_ESHAPE;
-    safetensors_close(&file);
-    return status;
-}
-
 /* ---- preparing ---- */
-
-static int encode_given(generation *q, const m2m_image *given, m2m_error *err)
-{
-    int status = 0;
-    q->given_latents = malloc((size_t)(q->given * q->floats) * sizeof *q->given_latents);
-    if (!q->given_latents) return fail(err, M2M_ENOMEM, "no memory for %d latents", q->given);
-    q->encoder = pixels_new(&q->m->vae, q->be, VAE_ENCODE, 1, q->height, q->width, err);
-    if (!q->encoder) return M2M_EINVAL;
-    for (int i = 0; i < q->given && !status; i++) {
-        m2m_image fitted = {0};
-        status = image_fit(&fitted, &given[i], q->width, q->height, q->fit, q->background, err);
-        if (!status) image_to_chw(&fitted, q->image);
-        if (!status) status = pixels_encode(q->encoder, q->image, q->given_latents + i * q->floats, err);
-        m2m_image_free(&fitted);
-    }
-    pixels_free(q->encoder);
-    q->encoder = NULL;
-    return status;
-}
 
 static int allocate(generation *q, m2m_error *err)
 {
@@ -148,32 +40,58 @@ static int tell_plan(const generation *q, m2m_error *err)
 {
     if (!q->calls || !q->calls->plan) return 0;
     int64_t bytes = q->m->facts.weight_bytes + (int64_t)(rollout_bytes(q->rollout) + pixels_bytes(q->decoder));
+    if (q->sight) bytes += (int64_t)sight_bytes(q->sight);
     if (!q->calls->plan(q->calls->user, bytes, (int64_t)rollout_bytes_per_image(q->rollout))) return 0;
     return fail(err, M2M_ECANCELLED, "cancelled");
+}
+
+/* M2M-DINO's eyes, unless a replay needs none: features of what is made are looked at by the images after it. */
+static int open_sight(generation *q, m2m_error *err)
+{
+    bool replay = q->o->latents != NULL;
+    int tokens = model_tokens(q->m, q->width, q->height);
+    if (q->m->unet.config.variant != SET_DINO || (replay && q->o->n == 1)) return 0;
+    if (replay && q->tokens != tokens)
+        return fail(err, M2M_ESHAPE, "%s: features have %d tokens, but those of the images made have %d", q->o->latents,
+                    q->tokens, tokens);
+    q->sight = sight_new(&q->m->vision, q->be, q->width, q->height, err);
+    return q->sight ? 0 : M2M_EINVAL;
+}
+
+static int open_models(generation *q, m2m_error *err)
+{
+    const m2m_generate_options *o = q->o;
+    const m2m_model *m = q->m;
+    q->be = device_open(o->device, (int)o->threads, o->exact != 0, NULL, err);
+    if (!q->be) return M2M_EDEVICE;
+    rollout_options r = {.steps = (int)o->steps, .guidance = o->guidance, .sampler = o->scheduler,
+                         .window = (int)o->window, .no_cache = o->no_cache != 0, .tokens = q->tokens,
+                         .conditioned = q->conditions != NULL, .condition_guidance = o->condition_guidance};
+    q->rollout =
+        rollout_new(&m->unet.config, m->unet.params, q->be, &m->schedule, q->latent_h, q->latent_w, &r, err);
+    if (!q->rollout) return M2M_EINVAL;
+    q->decoder = pixels_new(&m->vae, q->be, VAE_DECODE, 1, q->height, q->width, err);
+    return q->decoder ? open_sight(q, err) : M2M_EINVAL;
 }
 
 static int prepare(generation *q, const m2m_image *given, int n_given, m2m_error *err)
 {
     int status = check_options(q, n_given, err);
-    if (!status) status = read_geometry(q, err);
+    if (!status) status = given_geometry(q, err);
     q->given = n_given;
-    if (!status && q->o->latents) status = read_latents(q, err);
+    if (!status && q->o->latents) status = given_replay(q, err);
+    if (!status) status = given_conditions(q, err);
+    if (!status) status = given_noise(q, err);
     if (!status) status = allocate(q, err);
-    if (!status) status = read_noise(q, err);
-    if (status) return status;
-    q->be = device_open(q->o->device, (int)q->o->threads, q->o->exact != 0, NULL, err);
-    if (!q->be) return M2M_EDEVICE;
-    rollout_options r = {.steps = (int)q->o->steps, .guidance = q->o->guidance, .sampler = q->o->scheduler,
-                         .window = (int)q->o->window, .no_cache = q->o->no_cache != 0};
-    q->rollout =
-        rollout_new(&q->m->unet.config, q->m->unet.params, q->be, &q->m->schedule, q->latent_h, q->latent_w, &r, err);
-    if (!q->rollout) return M2M_EINVAL;
-    q->decoder = pixels_new(&q->m->vae, q->be, VAE_DECODE, 1, q->height, q->width, err);
-    if (!q->decoder) return M2M_EINVAL;
-    status = tell_plan(q, err);
-    if (!status && !q->o->latents) status = encode_given(q, given, err);
-    for (int i = 0; i < q->given && !status; i++)
-        status = rollout_add(q->rollout, q->given_latents + i * q->floats, err);
+    if (!status && !q->o->latents) q->tokens = model_tokens(q->m, q->width, q->height);
+    q->content = context_floats(&q->m->unet.config, q->latent_h, q->latent_w, q->tokens);
+    if (!status) status = open_models(q, err);
+    if (!status) status = tell_plan(q, err);
+    if (!status && !q->o->latents) status = given_encode(q, given, err);
+    for (int i = 0; i < q->given && !status; i++) {
+        context_image image = {q->contents + i * q->content, given_condition(q, i)};
+        status = rollout_add(q->rollout, &image, err);
+    }
     return status;
 }
 
@@ -183,6 +101,20 @@ static int on_step(void *user, int step, int steps)
 {
     const generation *q = user;
     return q->calls && q->calls->step ? q->calls->step(q->calls->user, q->index, step, steps) : 0;
+}
+
+/* The image made enters the context: its latent as it is, or the features of its pixels. */
+static int remember(generation *q, int i, const m2m_image *made, m2m_error *err)
+{
+    const float *condition = given_condition(q, q->given + i);
+    if (i + 1 == q->o->n) return 0;
+    if (!q->sight) return rollout_add(q->rollout, &(context_image){q->made + i * q->floats, condition}, err);
+    float *seen = malloc((size_t)q->content * sizeof *seen);
+    if (!seen) return fail(err, M2M_ENOMEM, "no memory for features");
+    int status = sight_run(q->sight, made, seen, err);
+    if (!status) status = rollout_add(q->rollout, &(context_image){seen, condition}, err);
+    free(seen);
+    return status;
 }
 
 static int make_one(generation *q, int i, m2m_image *made, m2m_error *err)
@@ -195,11 +127,13 @@ static int make_one(generation *q, int i, m2m_image *made, m2m_error *err)
         rng_normal((uint64_t)q->o->seed, RNG_NOISE, (uint32_t)i, noise, (size_t)q->floats);
     }
     q->index = i;
-    int status =
-        rollout_make(q->rollout, noise ? noise : q->noise + i * q->floats, latent, trajectory, on_step, q, err);
+    rollout_image image = {.noise = noise ? noise : q->noise + i * q->floats, .latent = latent, .step = on_step,
+                           .condition = given_condition(q, q->given + i), .trajectory = trajectory, .user = q};
+    int status = rollout_make(q->rollout, &image, err);
     free(noise);
     if (!status) status = pixels_decode(q->decoder, latent, q->image, err);
     if (!status) status = image_from_chw(made, q->image, q->width, q->height, err);
+    if (!status) status = remember(q, i, made, err);
     if (!status && q->calls && q->calls->image && q->calls->image(q->calls->user, i, made))
         status = fail(err, M2M_ECANCELLED, "cancelled");
     return status;
@@ -227,8 +161,9 @@ int m2m_generate(const m2m_model *model, const m2m_image *given, int n_given, co
     if (!status) status = save_latents(&q, err);
     rollout_free(q.rollout);
     pixels_free(q.decoder);
+    sight_free(q.sight);
     if (q.be) q.be->close(q.be);
-    float *all[] = {q.given_latents, q.noise, q.made, q.trajectory, q.image};
+    float *all[] = {q.contents, q.conditions, q.noise, q.made, q.trajectory, q.image};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     return status;
 }

@@ -87,7 +87,7 @@ static int tell_context(const teller *t, const unet_model *m, m2m_error *err)
 {
     clean_graph g;
     char size[TEXT_SIZE];
-    int side = m->config.sample_size, status = clean_graph_build(&g, &m->config, m->params, side, side, err);
+    int side = m->config.sample_size, status = clean_graph_build(&g, &m->config, m->params, side, side, 0, err);
     if (!status)
         say(t, "  context: %s per image at %dx%d latents (%d set-attention layers)",
             bytes_text((int64_t)cross_bytes_per_image(&g.c), size, sizeof size), side, side, g.c.layers);
@@ -110,6 +110,7 @@ static int tell_unet(const teller *t, const char *dir, m2m_error *err)
     tell_widths(t, "heads", u->heads, u->blocks);
     if (u->variant != SET_NONE && u->clean_timestep == CLEAN_TIMESTEP_SAME) say(t, "  clean_timestep same");
     else if (u->variant != SET_NONE) say(t, "  clean_timestep %d", u->clean_timestep);
+    if (u->variant != SET_NONE) say(t, "  task condition %s", condition_name(u->condition));
     tell_tensors(t, m.params);
     if (u->variant == SET_SELF) status = tell_context(t, &m, err);
     if (!status && !file_exists(dir)) status = tell_files(t, m.weights, err);
@@ -129,6 +130,20 @@ static int tell_vae(const teller *t, const char *dir, m2m_error *err)
     tell_tensors(t, m.params);
     if (!file_exists(dir)) status = tell_files(t, m.weights, err);
     vae_model_close(&m);
+    return status;
+}
+
+static int tell_encoder(const teller *t, const char *dir, m2m_error *err)
+{
+    encoder_model m;
+    int status = encoder_model_open(&m, dir, true, err);
+    if (status) return status;
+    const dinov2_config *d = &m.config;
+    say(t, "image_encoder: DINOv2, %d layers of %d, %d heads, %s, patches of %d, made for images of %d", d->layers,
+        d->width, d->heads, d->swiglu ? "SwiGLU" : "MLP", d->patch_size, d->image_size);
+    tell_tensors(t, m.params);
+    status = tell_files(t, m.weights, err);
+    encoder_model_close(&m);
     return status;
 }
 
@@ -159,6 +174,7 @@ static int tell_pipeline(const teller *t, const char *dir, m2m_error *err)
     say(t, "%s: %s", dir, class_name);
     if (has_component(dir, "unet")) status = tell_unet(t, dir, err);
     if (!status && has_component(dir, "vae")) status = tell_vae(t, dir, err);
+    if (!status && has_component(dir, "image_encoder")) status = tell_encoder(t, dir, err);
     return status ? status : tell_schedule(t, dir, err);
 }
 
@@ -166,16 +182,17 @@ static int tell_pipeline(const teller *t, const char *dir, m2m_error *err)
 static int tell_component(const teller *t, const char *dir, m2m_error *err)
 {
     cJSON *o;
-    const char *class_name = "UNet2DConditionModel";
+    const char *class_name = "UNet2DConditionModel", *type = "";
     char *path = path_join(dir, "config.json");
     int status = path ? json_load(&o, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(path);
     if (status) return status;
     status = json_or_text(o, "_class_name", &class_name, err);
-    bool vae = !strcmp(class_name, "AutoencoderKL");
+    if (!status) status = json_or_text(o, "model_type", &type, err);
+    bool vae = !strcmp(class_name, "AutoencoderKL"), encoder = !strcmp(type, "dinov2");
     cJSON_Delete(o);
     if (status) return fail_prefix(err, status, "%s/config.json", dir);
-    return vae ? tell_vae(t, dir, err) : tell_unet(t, dir, err);
+    return vae ? tell_vae(t, dir, err) : encoder ? tell_encoder(t, dir, err) : tell_unet(t, dir, err);
 }
 
 /* A single-file checkpoint, component by component. */

@@ -94,13 +94,16 @@ int pipeline_schedule(schedule *s, const char *dir, m2m_error *err)
 static int measure(m2m_model *m, m2m_error *err)
 {
     clean_graph t;
-    int side = model_latent_side(m), f = vae_factor(&m->vae.config);
-    int status = clean_graph_build(&t, &m->unet.config, m->unet.params, side, side, err);
+    bool self = m->unet.config.variant == SET_SELF;
+    int side = model_latent_side(m), f = vae_factor(&m->vae.config), tokens = model_tokens(m, side * f, side * f);
+    size_t bytes = paramset_bytes(m->unet.params) + paramset_bytes(m->vae.params);
+    if (!self) bytes += paramset_bytes(m->vision.encoder.params);
+    int status = clean_graph_build(&t, &m->unet.config, m->unet.params, side, side, tokens, err);
     if (!status)
         m->facts = (m2m_model_facts){
-            .dir = m->dir, .kind = "m2m-self", .sha256 = m->sha256,
+            .dir = m->dir, .kind = self ? "m2m-self" : "m2m-dino", .sha256 = m->sha256,
             .parameters = paramset_elements(m->unet.params),
-            .weight_bytes = (int64_t)(paramset_bytes(m->unet.params) + paramset_bytes(m->vae.params)),
+            .weight_bytes = (int64_t)bytes,
             .width = side * f, .height = side * f,
             .latent_channels = m->vae.config.latent_channels, .latent_factor = f,
             .context_bytes = (int64_t)cross_bytes_per_image(&t.c),
@@ -116,6 +119,10 @@ static int open_parts(m2m_model *m, m2m_error *err)
     if (!status && strcmp(class_name, "M2MPipeline"))
         status = fail(err, M2M_EUNSUPPORTED, "%s: _class_name is %s, wanted M2MPipeline", m->dir, class_name);
     if (!status) status = unet_model_open(&m->unet, m->dir, true, err);
+    if (!status && m->unet.config.variant == SET_NONE)
+        status = fail(err, M2M_EUNSUPPORTED, "%s: its U-Net has no image_set_attention", m->dir);
+    if (!status && m->unet.config.variant == SET_DINO)
+        status = vision_open(&m->vision, m->dir, true, m->unet.config.cross_dim, err);
     if (!status) status = vae_model_open(&m->vae, m->dir, true, err);
     if (!status) status = pipeline_schedule(&m->schedule, m->dir, err);
     if (!status && m->unet.config.in_channels != m->vae.config.latent_channels)
@@ -144,11 +151,17 @@ void m2m_model_close(m2m_model **model)
     if (!m) return;
     unet_model_close(&m->unet);
     vae_model_close(&m->vae);
+    vision_close(&m->vision);
     schedule_free(&m->schedule);
     pthread_mutex_destroy(&m->lock);
     free(m->dir);
     free(m);
     *model = NULL;
+}
+
+int model_tokens(const m2m_model *m, int width, int height)
+{
+    return m->unet.config.variant == SET_DINO ? vision_tokens(&m->vision, width, height) : 0;
 }
 
 int model_latent_side(const m2m_model *m) { return m->unet.config.sample_size; }

@@ -3,7 +3,7 @@
 #define LIB_MODEL_H
 
 #include "diffusion/schedule.h"
-#include "models/component.h"
+#include "models/sight.h"
 
 #include <pthread.h>
 
@@ -11,6 +11,7 @@ struct m2m_model {
     char *dir;
     unet_model unet;
     vae_model vae;
+    vision vision;           /* M2M-DINO; else zero */
     schedule schedule;
     m2m_model_facts facts;
     pthread_mutex_t lock;    /* guards sha256, which is computed when first asked for */
@@ -19,6 +20,9 @@ struct m2m_model {
 
 /* Side of the U-Net's own latents, and the pixels they stand for. */
 int model_latent_side(const m2m_model *m);
+
+/* L of an image's features at that size in pixels; 0 for M2M-Self. */
+int model_tokens(const m2m_model *m, int width, int height);
 
 /* Checks model_index.json; class gets "M2MPipeline" or "StableDiffusionPipeline". */
 int pipeline_class(const char *dir, char *class_name, size_t size, m2m_error *err);

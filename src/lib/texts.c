@@ -107,6 +107,11 @@ static bool add_facts(cJSON *o, const record *r)
         cJSON_AddNumberToObject(o, "steps", (double)q->steps),
         cJSON_AddNumberToObject(o, "guidance", q->guidance),
         cJSON_AddNumberToObject(o, "window", (double)q->window),
+        q->condition_guidance < 0 ? cJSON_AddNullToObject(o, "condition_guidance")
+                                  : cJSON_AddNumberToObject(o, "condition_guidance", q->condition_guidance),
+        q->camera ? cJSON_AddStringToObject(o, "camera", q->camera) : cJSON_AddNullToObject(o, "camera"),
+        q->position < 0 ? cJSON_AddNullToObject(o, "position")
+                        : cJSON_AddNumberToObject(o, "position", (double)q->position),
         cJSON_AddStringToObject(o, "size", size),
         cJSON_AddStringToObject(o, "fit", q->fit),
         cJSON_AddStringToObject(o, "background", q->background),

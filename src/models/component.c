@@ -32,8 +32,13 @@ int unet_declare(const unet_config *u, paramset *params, m2m_error *err)
         return status;
     }
     step_graph t;
-    status = step_graph_build(&t, u, params, side, side, 1, &(int){1}, err);
+    clean_graph c;
+    step_shape s = {.height = side, .width = side, .tokens = 1, .branches = 1, .slots = {1}};
+    status = step_graph_build(&t, u, params, &s, err);
     step_graph_free(&t);
+    if (status) return status;
+    status = clean_graph_build(&c, u, params, side, side, 1, err);     /* what is done to the features, too */
+    clean_graph_free(&c);
     return status;
 }
 
@@ -118,7 +123,7 @@ int component_fill(paramset *params, const weights *w, const char *dir, m2m_erro
     for (int i = 0; i < weights_count(w) && !status; i++)
         status = fill_one(params, dir, weights_name(w, i), weights_at(w, i), err);
     for (int i = 0; i < paramset_count(params) && !status; i++)
-        if (!paramset_at(params, i)->data) {
+        if (!paramset_at(params, i)->data && !paramset_at(params, i)->optional) {
             char wanted[80];
             status = fail(err, M2M_ESHAPE, "%s: tensor %s %s is missing", dir, paramset_at(params, i)->name,
                           shape_text(paramset_at(params, i)->shape, wanted, sizeof wanted));
@@ -185,18 +190,67 @@ int component_load(const char *from, const char *name, bool read, component_decl
     return status;
 }
 
-static int declare_unet(void *config, const component_files *c, paramset *params, m2m_error *err)
+typedef struct unet_opening {
+    unet_config config;
+    set_condition added;         /* by fine-tuning */
+} unet_opening;
+
+/* The configuration's task condition, or the one that is added. */
+static int choose_condition(unet_config *u, set_condition added, m2m_error *err)
 {
-    int status = unet_config_parse(config, c->config, err);
-    return status ? status : unet_declare(config, params, err);
+    if (added == CONDITION_NONE || u->condition == added) return 0;
+    if (u->variant == SET_NONE)
+        return fail(err, M2M_EUNSUPPORTED, "condition %s needs image_set_attention", condition_name(added));
+    if (u->condition != CONDITION_NONE)
+        return fail(err, M2M_EINVAL, "condition is %s, wanted %s or none", condition_name(u->condition),
+                    condition_name(added));
+    u->condition = added;
+    return 0;
+}
+
+/* The spec leaves this width open; a file knows it. */
+static void find_dino_hidden(unet_config *u, const weights *w)
+{
+    const tensor *t = w ? weights_find(w, "condition_embedder_dino.linear_1.weight") : NULL;
+    if (t && t->shape.rank == 2 && t->shape.dim[0] > 0 && t->shape.dim[0] <= 1 << 20)
+        u->dino_hidden = (int)t->shape.dim[0];
+}
+
+/* What a condition adds to a model that was trained without: fine-tuning draws it. */
+static void mark_added(paramset *params)
+{
+    for (int i = 0; i < paramset_count(params); i++) {
+        param *p = paramset_at(params, i);
+        p->optional = !strncmp(p->name, "condition_embedder", 18) || strstr(p->name, ".attn2.cond_proj.");
+    }
+}
+
+static int declare_unet(void *opening, const component_files *c, paramset *params, m2m_error *err)
+{
+    unet_opening *o = opening;
+    int status = unet_config_parse(&o->config, c->config, err);
+    set_condition own = o->config.condition;
+    if (!status) status = choose_condition(&o->config, o->added, err);
+    if (status) return status;
+    find_dino_hidden(&o->config, c->weights);
+    status = unet_declare(&o->config, params, err);
+    if (!status && o->config.condition != own) mark_added(params);
+    return status;
+}
+
+int unet_model_open_with(unet_model *m, const char *dir, bool read, set_condition added, m2m_error *err)
+{
+    unet_opening o = {.added = added};
+    *m = (unet_model){0};
+    int status = component_load(dir, "unet", read, declare_unet, &o, &m->params, &m->weights, &m->dir, err);
+    if (status) *m = (unet_model){0};
+    else m->config = o.config;
+    return status;
 }
 
 int unet_model_open(unet_model *m, const char *dir, bool read, m2m_error *err)
 {
-    *m = (unet_model){0};
-    int status = component_load(dir, "unet", read, declare_unet, &m->config, &m->params, &m->weights, &m->dir, err);
-    if (status) *m = (unet_model){0};
-    return status;
+    return unet_model_open_with(m, dir, read, CONDITION_NONE, err);
 }
 
 void unet_model_close(unet_model *m)

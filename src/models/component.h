@@ -53,6 +53,8 @@ typedef struct encoder_model {
 /* read: whether weights are read; otherwise parameters are declared and empty (paramset_init fills them). On failure
  * *m is zero. */
 int unet_model_open(unet_model *m, const char *dir, bool read, m2m_error *err);
+/* For fine-tuning: a task condition is added to a model that has none; its parameters are then empty. */
+int unet_model_open_with(unet_model *m, const char *dir, bool read, set_condition added, m2m_error *err);
 void unet_model_close(unet_model *m);
 int vae_model_open(vae_model *m, const char *dir, bool read, m2m_error *err);
 void vae_model_close(vae_model *m);

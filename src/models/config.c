@@ -153,6 +153,7 @@ int unet_config_parse(unet_config *u, const cJSON *json, m2m_error *err)
     u->mid_cross = true;
     if (!r.status) groups_divide(&r, u->width, u->blocks, u->groups);
     set_attention(&r, u);
+    u->dino_hidden = 4 * u->width[0];
     if (!r.status && u->variant == SET_SELF && u->in_channels != u->out_channels)
         r.status = fail(err, M2M_EFORMAT, "in_channels %d and out_channels %d differ", u->in_channels, u->out_channels);
     return r.status;

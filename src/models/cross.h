@@ -10,14 +10,15 @@ enum { MAX_CROSS_LAYERS = 64, MAX_CROSS_SIZES = 16, MAX_BRANCHES = 3 };
 
 typedef enum cross_kind {
     CROSS_TEXT,      /* tokens [B,T,D] */
-    CROSS_SET_TRAIN, /* rows: S*N clean images, then S*M*N noisy ones (M draws); noisy (s,m,i) sees clean (s,j<i) */
+    CROSS_SET_TRAIN, /* rows: S*N clean images (M2M-Self only), then S*M*N noisy ones (M draws); noisy (s,m,i) sees
+                        clean (s,j<i) */
     CROSS_SET_CLEAN, /* rows are clean images: keys and values of every layer are collected, nothing is added */
     CROSS_SET_CACHED /* rows are noisy images, in equal branches; each reads keys and values given as inputs */
 } cross_kind;
 
 /* One branch of guidance: the context that its rows share. */
 typedef struct cross_branch {
-    int slots;                              /* images that fit */
+    int slots;                              /* images that fit; 0: this branch attends to nothing (spec 10.3) */
     node *key[MAX_CROSS_LAYERS];            /* inputs [1, slots*L, C] per layer */
     node *value[MAX_CROSS_LAYERS];
     node *lens[MAX_CROSS_SIZES];            /* inputs [rows] i32: filled keys, one per token count */
@@ -27,11 +28,14 @@ typedef struct cross {
     cross_kind kind;
     node *tokens;
     int sets, images, draws;                /* CROSS_SET_TRAIN: S, N, M */
+    int64_t feature_tokens, feature_dim;    /* M2M-DINO: L, D of an image's features; 0: M2M-Self */
+    node *features;                         /* M2M-DINO, TRAIN and CLEAN: [images, L, D], the condition added */
+    node *embedded;                         /* [rows, E] task conditions of the rows (spec 6), or NULL: none */
     int n_branches;
     cross_branch branch[MAX_BRANCHES];
     /* filled while the graph is built */
     int layers;                             /* attn2 layers, in order of execution */
-    int64_t tokens_of[MAX_CROSS_LAYERS];    /* L of each */
+    int64_t tokens_of[MAX_CROSS_LAYERS];    /* keys per image of each */
     int64_t width_of[MAX_CROSS_LAYERS];     /* C of each */
     node *key[MAX_CROSS_LAYERS], *value[MAX_CROSS_LAYERS]; /* CROSS_SET_CLEAN: [B,L,C] */
     int sizes;                              /* distinct token counts */
@@ -39,7 +43,8 @@ typedef struct cross {
     node *lens[MAX_CROSS_SIZES];            /* CROSS_SET_TRAIN: input [S*M*N] i32 per size */
 } cross;
 
-/* x [B,L,C] -> x + attn2(norm2(x)), parameters norm2.*, attn2.* under the current path. */
+/* x [B,L,C] -> x + attn2(norm2(x)), parameters norm2.*, attn2.* under the current path; attn2.cond_proj of the task
+ * condition is added to x before. */
 node *cross_attend(nn *n, cross *c, node *x, int heads);
 
 /* Bytes of cached keys and values per context image in float32, known once a graph is built. */

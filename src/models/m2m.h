@@ -1,5 +1,7 @@
-/* The graphs of M2M-Self, assembled from the one U-Net: training, encoding of clean images, and a sampling step.
- * All take and give latents as [.., C,H,W], channels first, as diffusers and safetensors files have them. */
+/* The graphs of M2M-Self and M2M-DINO, assembled from the one U-Net: training, encoding of clean images, and a
+ * sampling step. All take and give latents as [.., C,H,W], channels first, as diffusers and safetensors files have
+ * them. What the network is told of a clean image is its `context`: for M2M-Self its latent [C,H,W], for M2M-DINO its
+ * features [L,D]. */
 #ifndef MODELS_M2M_H
 #define MODELS_M2M_H
 
@@ -10,6 +12,7 @@
 typedef struct train_shape {
     int sets, images, draws;
     int height, width;       /* of the latent */
+    int tokens;              /* M2M-DINO: L of an image's features */
     bool recompute;
 } train_shape;
 
@@ -18,9 +21,10 @@ typedef struct train_graph {
     nn n;
     cross c;
     train_shape shape;
-    node *clean;       /* input [S*N, C,H,W], already zeroed where the context is dropped */
+    node *context;     /* input [S*N, C,H,W] or [S*N, L,D], already zeroed where the context is dropped */
     node *noisy;       /* input [S*M*N, C,H,W] */
-    node *timesteps;   /* input [S*N + S*M*N]: of the clean images, then of the noisy ones */
+    node *timesteps;   /* input: of the clean images [S*N] (M2M-Self only), then of the noisy ones [S*M*N] */
+    condition_inputs condition;   /* of the images, [S*N] rows; M2M-DINO and M2M-Self alike */
     node *target;      /* input [S*M*N, C,H,W]: the noise; only if with_loss */
     node *prediction;  /* [S*M*N, C,H,W] */
     node *loss;        /* [1], or NULL */
@@ -34,21 +38,39 @@ void train_graph_free(train_graph *t);
 
 /* Fills every lens input of t (the causal mask of the set) on x, a plan of t. */
 int train_graph_write_lens(const train_graph *t, exec *x, m2m_error *err);
+/* times: of the clean images [S*N], then of the noisy ones [S*M*N], whatever of that t wants. */
+int train_graph_write_times(const train_graph *t, exec *x, const float *times, m2m_error *err);
+/* values [S*N, numbers] (NULL: all absent), present [S*N] (NULL: all are there). Does nothing if t has no condition. */
+int train_graph_write_condition(const train_graph *t, exec *x, const float *values, const float *present,
+                                m2m_error *err);
 
 /* Clean timesteps [S*N] for noisy ones [S*M*N]: the integer of the configuration, or those of the noisy twins. */
 void clean_timesteps(const unet_config *u, const train_shape *s, const float *noisy, float *clean);
+
+/* Floats of one image's context. */
+int64_t context_floats(const unet_config *u, int height, int width, int tokens);
 
 /* One clean image in, keys and values of every set-attention layer out. */
 typedef struct clean_graph {
     graph *g;
     nn n;
     cross c;
-    node *latent;      /* input [1, C,H,W] */
-    node *timestep;    /* input [1] */
+    node *context;     /* input [1, C,H,W] or [1, L,D] */
+    node *timestep;    /* input [1]; M2M-DINO: NULL */
+    condition_inputs condition;
 } clean_graph;
 
-int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, int height, int width, m2m_error *err);
+/* height, width of the latent; tokens: L of M2M-DINO's features. */
+int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, int height, int width, int tokens,
+                      m2m_error *err);
 void clean_graph_free(clean_graph *t);
+
+typedef struct step_shape {
+    int height, width;       /* of the latent */
+    int tokens;              /* as above */
+    int branches;
+    int slots[MAX_BRANCHES]; /* images that fit into each branch's context; 0: none, and no attention */
+} step_shape;
 
 /* One denoising step for all guidance branches at once: the same latent and timestep, another context each. */
 typedef struct step_graph {
@@ -57,11 +79,11 @@ typedef struct step_graph {
     cross c;           /* branches' inputs are in c.branch[] */
     node *latent;      /* input [1, C,H,W] */
     node *timestep;    /* input [1] */
+    condition_inputs condition;   /* values [1, numbers], present [branches, 1] */
     node *prediction;  /* [branches, C,H,W] */
 } step_graph;
 
-int step_graph_build(step_graph *t, const unet_config *u, paramset *params, int height, int width, int branches,
-                     const int *slots, m2m_error *err);
+int step_graph_build(step_graph *t, const unet_config *u, paramset *params, const step_shape *s, m2m_error *err);
 void step_graph_free(step_graph *t);
 
 /* A plain U-Net with text tokens: sample [B,C,H,W], timestep [B], tokens [B,T,D]; with_loss adds mse to a target

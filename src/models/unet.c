@@ -119,7 +119,7 @@ node *unet(nn *n, const unet_config *u, node *x, node *t, cross *c, bool recompu
 {
     builder b = {.n = n, .u = u, .c = c, .recompute = recompute};
     node *sinusoid = timestep_embedding(n->g, t, u->width[0], u->flip_sin_to_cos, u->freq_shift);
-    b.temb = silu(n->g, nn_timestep_mlp(n, "time_embedding", sinusoid, 4 * u->width[0]));
+    b.temb = silu(n->g, nn_timestep_mlp(n, "time_embedding", sinusoid, 4 * u->width[0], 4 * u->width[0]));
     x = push(&b, nn_conv(n, "conv_in", x, u->width[0], 3, 1, 1));
     for (int i = 0; i < u->blocks; i++) x = down_block(&b, i, x);
     x = mid_block(&b, x);

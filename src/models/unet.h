@@ -3,12 +3,12 @@
 #ifndef MODELS_UNET_H
 #define MODELS_UNET_H
 
+#include "models/condition.h"
 #include "models/cross.h"
 
 enum { MAX_BLOCKS = 8, CLEAN_TIMESTEP_SAME = -1 };
 
 typedef enum set_variant { SET_NONE, SET_SELF, SET_DINO } set_variant;
-typedef enum set_condition { CONDITION_NONE, CONDITION_CAMERA, CONDITION_POSITION } set_condition;
 
 typedef struct unet_config {
     int in_channels, out_channels, sample_size;
@@ -27,6 +27,7 @@ typedef struct unet_config {
     set_variant variant;
     int clean_timestep;             /* or CLEAN_TIMESTEP_SAME */
     set_condition condition;
+    int dino_hidden;                /* width between the layers of condition_embedder_dino; by default 4 * width[0] */
 } unet_config;
 
 /* x [B,H,W,in_channels], t [B] -> [B,H,W,out_channels]. recompute: every resnet and transformer is a segment that

@@ -136,11 +136,11 @@ node *nn_resnet(nn *n, node *x, node *temb_silu, int64_t out, int groups, float 
     return add(g, h, x);
 }
 
-node *nn_timestep_mlp(nn *n, const char *name, node *x, int64_t width)
+node *nn_timestep_mlp(nn *n, const char *name, node *x, int64_t hidden, int64_t out)
 {
     nn_enter(n, "%s", name);
-    node *h = silu(n->g, nn_linear(n, "linear_1", x, width, true));
-    return nn_leave(n, nn_linear(n, "linear_2", h, width, true));
+    node *h = silu(n->g, nn_linear(n, "linear_1", x, hidden, true));
+    return nn_leave(n, nn_linear(n, "linear_2", h, out, true));
 }
 
 node *nn_queries_attend(nn *n, node *q, node *k, node *v, node *lens, int heads)

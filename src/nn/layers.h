@@ -31,8 +31,8 @@ node *nn_layer_norm(nn *n, const char *name, node *x, float eps);
 
 /* diffusers' ResnetBlock2D: x [B,H,W,C], temb [B,E] after SiLU or NULL -> [B,H,W,out]. */
 node *nn_resnet(nn *n, node *x, node *temb_silu, int64_t out, int groups, float eps);
-/* diffusers' TimestepEmbedding on sinusoids [B,D] -> [B,width]. */
-node *nn_timestep_mlp(nn *n, const char *name, node *x, int64_t width);
+/* diffusers' TimestepEmbedding: linear_1 to `hidden`, SiLU, linear_2. x [B,D] -> [B,out]. */
+node *nn_timestep_mlp(nn *n, const char *name, node *x, int64_t hidden, int64_t out);
 /* diffusers' Attention with one source of keys: h [B,L,C], keys [Bk,Lk,D]; to_out.0 applied. */
 node *nn_attention(nn *n, node *h, node *keys, int heads, bool qkv_bias);
 node *nn_queries_attend(nn *n, node *q, node *k, node *v, node *lens, int heads);

@@ -84,9 +84,9 @@ int set_batch_load(set_batch *b, loader *l, const latents *z, int64_t batch, m2m
 
 int set_batch_write(const set_batch *b, const train_graph *t, exec *x, m2m_error *err)
 {
-    int status = exec_write(x, t->clean, b->context, err);
+    int status = exec_write(x, t->context, b->context, err);
     if (!status) status = exec_write(x, t->noisy, b->noisy, err);
-    if (!status) status = exec_write(x, t->timesteps, b->times, err);
+    if (!status) status = train_graph_write_times(t, x, b->times, err);
     if (!status && t->target) status = exec_write(x, t->target, b->noise, err);
     return status ? status : train_graph_write_lens(t, x, err);
 }

@@ -171,13 +171,14 @@ static int make_row(set_check *c, pixels *decoder, int row, float *planes, m2m_i
     if (!r || !latent) status = M2M_ENOMEM;
     for (int i = 0; i < given && !status; i++) {
         const float *z = c->batch.clean + (row * s->images + i) * c->batch.floats;
-        status = rollout_add(r, z, err);
+        status = rollout_add(r, &(context_image){.content = z}, err);
         if (!status) status = paste_decoded(decoder, z, planes, picture, i * side, row * side, side, err);
     }
     for (int i = 0; i < MADE && !status; i++) {
         float *noise = latent + c->batch.floats;
         rng_normal(s->seed, RNG_NOISE, (uint32_t)(row * MADE + i), noise, (size_t)c->batch.floats);
-        status = rollout_make(r, noise, latent, NULL, NULL, NULL, err);
+        status = rollout_make(r, &(rollout_image){.noise = noise, .latent = latent}, err);
+        if (!status) status = rollout_add(r, &(context_image){.content = latent}, err);
         if (!status)
             status = paste_decoded(decoder, latent, planes, picture, 8 + (given + i) * side, row * side, side, err);
     }

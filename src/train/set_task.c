@@ -94,7 +94,7 @@ static int open_models(set_task *s, m2m_error *err)
     char *path = status ? NULL : path_join(s->from, "scheduler/scheduler_config.json");
     if (!status) status = path ? schedule_load(&s->schedule, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(path);
-    if (!status && s->unet.config.variant != SET_SELF)
+    if (!status && (s->unet.config.variant != SET_SELF || s->unet.config.condition != CONDITION_NONE))
         status = fail(err, M2M_EUNSUPPORTED, "%s: its U-Net has no image-set attention of variant self", s->from);
     if (!status && s->schedule.prediction != PREDICT_EPSILON)
         status = fail(err, M2M_EUNSUPPORTED, "%s: prediction_type is not epsilon, which training needs", s->from);

@@ -62,7 +62,7 @@ static void predict(fixture *f, const float *clean, const float *noisy, int n, f
     assert_non_null(x);
     for (int i = 0; i < n; i++) times[n + i] = t;
     clean_timesteps(&f->m.config, &s, times + n, times);
-    ok(exec_write(x, g.clean, clean, &err), &err);
+    ok(exec_write(x, g.context, clean, &err), &err);
     ok(exec_write(x, g.noisy, noisy, &err), &err);
     ok(exec_write(x, g.timesteps, times, &err), &err);
     ok(train_graph_write_lens(&g, x, &err), &err);
@@ -118,7 +118,7 @@ static rollout *roll(fixture *f, const schedule *s, int images, int window, doub
     rollout_options o = {.steps = 50, .guidance = guidance, .sampler = "ddim", .window = window, .no_cache = no_cache};
     rollout *r = rollout_new(&f->m.config, f->m.params, f->be, s, SIDE, SIDE, &o, &err);
     if (!r) fail_msg("%s", err.msg);
-    for (int i = 0; i < images; i++) ok(rollout_add(r, f->clean + i * LATENT, &err), &err);
+    for (int i = 0; i < images; i++) ok(rollout_add(r, &(context_image){.content = f->clean + i * LATENT}, &err), &err);
     return r;
 }
 
@@ -142,7 +142,7 @@ static void cache_equals_the_whole_graph(void **state)
         rollout *r = roll(f, &s, seen, IMAGES, 1.0, false);
         memcpy(noisy + seen * LATENT, sample, LATENT * sizeof(float));
         predict(f, f->clean, noisy, seen + 1, 981, whole);
-        ok(rollout_predict(r, sample, 0, &cached, &err), &err);       /* the first of 50 steps: t = 981 */
+        ok(rollout_predict(r, sample, NULL, 0, &cached, &err), &err);       /* the first of 50 steps: t = 981 */
         assert_true(distance(cached, whole + seen * LATENT, LATENT) < 1e-5f);
         rollout_free(r);
     }
@@ -163,7 +163,7 @@ static void one_zero_image_equals_many(void **state)
     predict(f, f->clean, noisy, IMAGES, 981, with);
     predict(f, zero, noisy, IMAGES, 981, without);
     rollout *r = roll(f, &s, seen, IMAGES, 2.0, false);
-    ok(rollout_predict(r, f->noisy, 0, &guided, &err), &err);
+    ok(rollout_predict(r, f->noisy, NULL, 0, &guided, &err), &err);
     for (int i = 0; i < LATENT; i++) {
         float a = without[seen * LATENT + i], b = with[seen * LATENT + i];
         assert_true(fabsf(guided[i] - (a + 2.0f * (b - a))) < 1e-5f);
@@ -172,19 +172,25 @@ static void one_zero_image_equals_many(void **state)
     schedule_free(&s);
 }
 
+static void make(rollout *r, const float *noise, float *latent)
+{
+    m2m_error err;
+    ok(rollout_make(r, &(rollout_image){.noise = noise, .latent = latent}, &err), &err);
+    ok(rollout_add(r, &(context_image){.content = latent}, &err), &err);
+}
+
 /* A whole image, and the next one that has it in its context: the same with the cache and without; each image is
  * encoded once. */
 static void cache_on_equals_cache_off(void **state)
 {
     fixture *f = *state;
-    m2m_error err;
     schedule s;
     float on[2 * LATENT], off[2 * LATENT];
     load_schedule(&s);
     rollout *a = roll(f, &s, 2, 2, 7.5, false), *b = roll(f, &s, 2, 2, 7.5, true);
     for (int i = 0; i < 2; i++) {
-        ok(rollout_make(a, f->noisy + i * LATENT, on + i * LATENT, NULL, NULL, NULL, &err), &err);
-        ok(rollout_make(b, f->noisy + i * LATENT, off + i * LATENT, NULL, NULL, NULL, &err), &err);
+        make(a, f->noisy + i * LATENT, on + i * LATENT);
+        make(b, f->noisy + i * LATENT, off + i * LATENT);
     }
     assert_true(distance(on, off, 2 * LATENT) < 1e-5f);
     assert_int_equal(rollout_encoded(a), 4);              /* two given, one made, one zero image */
@@ -210,7 +216,7 @@ static void recomputation_changes_nothing(void **state)
         exec *x = exec_new(g.g, f->be, outputs, 2, &err);
         assert_non_null(x);
         bytes[k] = exec_bytes(x);
-        ok(exec_write(x, g.clean, f->clean, &err), &err);
+        ok(exec_write(x, g.context, f->clean, &err), &err);
         ok(exec_write(x, g.noisy, f->noisy, &err), &err);
         ok(exec_write(x, g.target, f->noisy, &err), &err);
         ok(exec_write(x, g.timesteps, times, &err), &err);

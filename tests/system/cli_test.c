@@ -28,7 +28,6 @@ static const bad_case bad_cases[] = {
     {"generate_negative_prompt_alone", {"generate", "-i", "a", "--negative-prompt", "b", "-o", "x"}, "--prompt"},
     {"generate_camera_and_position",
      {"generate", "-i", "a", "--camera", "ring:3", "--position", "1", "-o", "x"}, "--camera"},
-    {"generate_condition_guidance_alone", {"generate", "-i", "a", "--condition-guidance", "2", "-o", "x"}, "--camera"},
     {"n_zero", {"generate", "-i", "a", "-o", "x", "-n", "0"}, "1..100000"},
     {"n_negative", {"generate", "-i", "a", "-o", "x", "-n", "-3"}, "\"-3\""},
     {"n_scientific", {"generate", "-i", "a", "-o", "x", "-n", "1e3"}, "\"1e3\""},
