@@ -58,6 +58,14 @@ typedef struct m2m_init_options {
 M2M_API int m2m_init(const char *from, const char *dir, const m2m_init_options *options, const m2m_calls *calls,
                      m2m_error *err);
 
+/* ---- Evaluation (spec 9) ---------------------------------------------------------------------------------------- */
+
+/* Scores of the tensors in safetensors file `in`, as one JSON object to calls->line. From features_a [N,D] and
+ * features_b [M,D]: "fid" (covariances divided by N-1; any N >= 2) and "kid" (unbiased squared MMD over all rows with
+ * the kernel (x.y/D + 1)^3). From logits [N,C], N >= 10: "inception_score_mean" and "inception_score_std" over 10
+ * consecutive parts. Errors: M2M_ESHAPE, M2M_EFORMAT for what is not finite, M2M_EINVAL for too few rows. */
+M2M_API int m2m_metrics(const char *in, const m2m_calls *calls, m2m_error *err);
+
 /* ---- Training (spec 7) ------------------------------------------------------------------------------------------ */
 
 typedef struct m2m_train_options {
