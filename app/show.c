@@ -41,6 +41,7 @@ void show_progress(show *s, const char *what, int64_t done, int64_t total)
         snprintf(s->what, sizeof s->what, "%s", what);
         // A pipe gets plain lines on stdout: stderr is for the one line of an error.
         s->bar = progress_start(isatty(STDERR_FILENO) ? stderr : stdout, s->what, total);
+        s->bar.first = done;
     }
     progress_show(&s->bar, done);
 }

@@ -52,8 +52,8 @@ const char *progress_text(const progress *p, double seconds, int width, char *bu
     else
         snprintf(count, sizeof count, "%lld", (long long)p->done);
     duration_text(seconds, took, sizeof took);
-    if (p->done > 0 && p->done < p->total) {
-        double rest = seconds / (double)p->done * (double)(p->total - p->done);
+    if (p->done > p->first && p->done < p->total) {
+        double rest = seconds / (double)(p->done - p->first) * (double)(p->total - p->done);
         snprintf(times, sizeof times, "%s, %s left", took, duration_text(rest, left, sizeof left));
     } else {
         snprintf(times, sizeof times, "%s", took);
@@ -85,9 +85,9 @@ void progress_show(progress *p, int64_t done)
 {
     p->done = p->total && done > p->total ? p->total : done;
     if (!p->f) return;
-    double t = now(), wait = p->terminal ? redraw_seconds : line_seconds;
-    double last = p->shown >= 0 ? p->shown : p->terminal ? t - wait : p->started;
-    if (t - last >= wait) draw(p, t);
+    double t = now(), last = p->shown >= 0 ? p->shown : p->started;
+    bool first = p->terminal && p->shown < 0;      /* a terminal shows it at once */
+    if (first || t - last >= (p->terminal ? redraw_seconds : line_seconds)) draw(p, t);
 }
 
 void progress_hide(progress *p)

@@ -17,6 +17,7 @@ typedef struct progress {
     FILE *f;                   /* borrowed; NULL: shows nothing */
     const char *what;          /* borrowed */
     int64_t done, total;
+    int64_t first;             /* units that were done before the start, by an earlier run; 0 unless set */
     double started, shown;     /* seconds of the monotonic clock; shown: the last line's, negative before it */
     bool terminal, line_open;
 } progress;

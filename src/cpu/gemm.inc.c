@@ -11,6 +11,7 @@ enum {
     TILE_COLS = TILE_VECS * V,
     BLOCK_DEPTH = 320,                /* taps * depth of one block, about */
     BLOCK_ROWS = 24 * TILE_ROWS,
+    BLOCK_COLS = 8 * TILE_COLS,       /* whose part of C stays in L2 between depths */
     MAX_TAPS = 64,                    /* of one block */
 };
 
@@ -136,15 +137,20 @@ static void product_block(const product *p, int64_t tap, int64_t taps, span k, s
     }
 }
 
-/* Rows r (one block) and the panels in cols, through all taps and depths. */
+/* Rows r (one block) and the panels in cols, through all taps and depths: by groups of columns, so that what one depth
+ * leaves in C is in L2 for the next. */
 static void product_part(const product *p, span r, span cols)
 {
     int64_t taps = BLOCK_DEPTH / p->depth, pieces = (p->depth + BLOCK_DEPTH - 1) / BLOCK_DEPTH;
     if (taps < 1) taps = 1;
     if (taps > MAX_TAPS) taps = MAX_TAPS;
-    for (int64_t t = 0; t < p->taps; t += taps)
-        for (int64_t k = 0; k < pieces; k++)
-            product_block(p, t, p->taps - t < taps ? p->taps - t : taps, span_of(p->depth, 8, pieces, k), r, cols);
+    const int64_t wide = p->taps > taps || pieces > 1 ? BLOCK_COLS : cols.end - cols.first;
+    for (int64_t j = cols.first; j < cols.end; j += wide) {
+        const span group = {j, j + wide < cols.end ? j + wide : cols.end};
+        for (int64_t t = 0; t < p->taps; t += taps)
+            for (int64_t k = 0; k < pieces; k++)
+                product_block(p, t, p->taps - t < taps ? p->taps - t : taps, span_of(p->depth, 8, pieces, k), r, group);
+    }
 }
 
 /* Item i: block of rows i % blocks and group of columns i / blocks. */

@@ -52,6 +52,10 @@ static void a_line_of_progress(void **state)
         "image 2 of 6  25 of 50  [============            ]  1 min 00 s, 1 min 00 s left");
     assert_string_equal(progress_text(&p, 60, 0, buf, sizeof buf),
         "image 2 of 6  25 of 50  1 min 00 s, 1 min 00 s left");
+    p.first = 20;                       /* a resumed run: 5 units took the minute */
+    assert_string_equal(progress_text(&p, 60, 0, buf, sizeof buf),
+        "image 2 of 6  25 of 50  1 min 00 s, 5 min 00 s left");
+    p.first = 0;
     p.done = 50;
     assert_string_equal(progress_text(&p, 60, 80, buf, sizeof buf),
         "image 2 of 6  50 of 50  [========================]  1 min 00 s");
