@@ -3,6 +3,7 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <string.h>
 
 void noise_cuda(uint64_t seed, uint32_t call, float *dst, size_t n)
 {
@@ -100,5 +101,17 @@ void noise_torch_normal(noise_torch *r, float *dst, size_t n)
         float *last = dst + n - 16;
         for (int i = 0; i < 16; i++) last[i] = uniform24(r);
         make_normal(last);
+    }
+}
+
+void noise_of_image(const char *kind, uint64_t seed, int64_t index, float *dst, size_t n)
+{
+    if (!strcmp(kind, "cpu")) {
+        noise_torch r = noise_torch_seed(seed + (uint64_t)index);
+        noise_torch_normal(&r, dst, n);
+    } else if (!strcmp(kind, "cuda")) {
+        noise_cuda(seed + (uint64_t)index, 0, dst, n);
+    } else {
+        rng_normal(seed, RNG_NOISE, (uint32_t)index, dst, n);
     }
 }

@@ -1,10 +1,14 @@
-/* Normal noise of other programs, so that their seeds give the same pictures here (formats.md 6; P7). Own noise:
- * base/rng.h. Plain data and pure functions. */
+/* The noise that an image begins with, ours (base/rng.h) and that of other programs, so that their seeds give the same pictures here (formats.md 6; P7).
+ * Plain data and pure functions. */
 #ifndef BASE_NOISE_H
 #define BASE_NOISE_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* Image `index` of `seed` into dst [n]. kind: "m2m", "cpu" or "cuda"; the latter two with seed + index, as people count
+ * seeds there. */
+void noise_of_image(const char *kind, uint64_t seed, int64_t index, float *dst, size_t n);
 
 /* Call number `call` (0, 1, …) of stable-diffusion.cpp's "cuda" generator with that seed, as torch.randn on CUDA for
  * sizes that its kernel makes in one sweep. */

@@ -2,7 +2,7 @@
 #include "m2m.h"
 
 #include "base/opts.h"
-#include "base/rng.h"
+#include "base/noise.h"
 #include "image/image.h"
 #include "lib/device.h"
 #include "lib/generation.h"
@@ -124,7 +124,7 @@ static int make_one(generation *q, int i, m2m_image *made, m2m_error *err)
     if (!q->noise) {
         noise = malloc((size_t)q->floats * sizeof *noise);
         if (!noise) return fail(err, M2M_ENOMEM, "no memory for noise");
-        rng_normal((uint64_t)q->o->seed, RNG_NOISE, (uint32_t)i, noise, (size_t)q->floats);
+        noise_of_image(q->o->rng, (uint64_t)q->o->seed, i, noise, (size_t)q->floats);
     }
     q->index = i;
     rollout_image image = {.noise = noise ? noise : q->noise + i * q->floats, .latent = latent, .step = on_step,

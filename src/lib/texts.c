@@ -50,6 +50,7 @@ static char *parameters_text(const record *r)
     str_printf(&s, ", Seed: %lld, Size: %dx%d, Model hash: %.10s", (long long)o->seed, img->width, img->height,
                r->facts.sha256);
     add_value(&s, "Model", path_base(r->facts.dir));
+    if (strcmp(o->rng, "m2m")) add_value(&s, "RNG", o->rng);
     str_add(&s, ", Version: m2m " M2M_VERSION_TEXT);
     return str_take(&s);
 }
@@ -102,6 +103,7 @@ static bool add_facts(cJSON *o, const record *r)
         cJSON_AddStringToObject(o, "model_sha256", r->facts.sha256),
         cJSON_AddStringToObject(o, "variant", r->facts.kind),
         cJSON_AddNumberToObject(o, "seed", (double)q->seed),
+        cJSON_AddStringToObject(o, "rng", q->rng),
         cJSON_AddNumberToObject(o, "index", r->index),
         cJSON_AddStringToObject(o, "sampler", q->scheduler),
         cJSON_AddNumberToObject(o, "steps", (double)q->steps),

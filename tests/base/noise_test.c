@@ -1,5 +1,6 @@
 /* The noise of torch on the CPU and on CUDA, against what torch.randn printed. */
 #include "base/noise.h"
+#include "base/rng.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -50,11 +51,30 @@ static void as_torch_on_cuda(void **state)
     for (int i = 0; i < 4; i++) assert_true(got[i] != second[i]);
 }
 
+/* What --rng means: image 3 of seed 9 is what the others call seed 12, and our own draw 3 of seed 9. */
+static void noise_of_an_image(void **state)
+{
+    (void)state;
+    enum { N = 100 };
+    float got[N], want[N];
+    noise_torch r = noise_torch_seed(12);
+    noise_torch_normal(&r, want, N);
+    noise_of_image("cpu", 9, 3, got, N);
+    assert_memory_equal(got, want, sizeof got);
+    noise_cuda(12, 0, want, N);
+    noise_of_image("cuda", 9, 3, got, N);
+    assert_memory_equal(got, want, sizeof got);
+    rng_normal(9, RNG_NOISE, 3, want, N);
+    noise_of_image("m2m", 9, 3, got, N);
+    assert_memory_equal(got, want, sizeof got);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_torch_on_the_cpu),
         cmocka_unit_test(as_torch_on_cuda),
+        cmocka_unit_test(noise_of_an_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
