@@ -7,6 +7,7 @@
 #include "lib/job.h"
 #include "lib/setjob.h"
 #include "models/features.h"
+#include "models/text_states.h"
 #include "models/vae_graph.h"
 #include "train/modeldir.h"
 
@@ -179,6 +180,61 @@ static int run_image_encoder(const request *q, m2m_error *err)
     return status;
 }
 
+/* ---- text encoder ---- */
+
+/* input_ids [B,L] of any integer type; a new buffer (free). */
+static int32_t *ids_of(const request *q, shape *s, m2m_error *err)
+{
+    const tensor *t;
+    if (safetensors_need(q->in, "input_ids", NULL, &t, err)) return NULL;
+    int64_t n = shape_count(t->shape);
+    if (t->shape.rank != 2 || n < 1 || n > INT32_MAX / 4 || (t->type != DT_I64 && t->type != DT_I32)) {
+        fail(err, M2M_ESHAPE, "%s: tensor input_ids is no I64 or I32 of 2 dimensions", safetensors_path(q->in));
+        return NULL;
+    }
+    int32_t *ids = malloc((size_t)n * sizeof *ids);
+    if (!ids) return fail(err, M2M_ENOMEM, "no memory for %lld ids", (long long)n), NULL;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t id = t->type == DT_I64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
+        ids[i] = id < 0 || id > INT32_MAX ? -1 : (int32_t)id;
+    }
+    *s = t->shape;
+    return ids;
+}
+
+static int run_text(const request *q, const text_model *m, const int32_t *ids, shape s, m2m_error *err)
+{
+    int64_t width = m->config.width, length = s.dim[1];
+    float *out = malloc((size_t)(shape_count(s) * width) * sizeof *out);
+    float *pooled = malloc((size_t)(s.dim[0] * width) * sizeof *pooled);
+    text_states *t = text_states_new(m, q->be, (int)s.dim[0], (int)length, err);
+    int status = !t ? M2M_EINVAL : !out || !pooled ? fail(err, M2M_ENOMEM, "no memory for the states of texts") : 0;
+    if (!status) status = text_states_run(t, ids, out, err);
+    for (int64_t b = 0; b < s.dim[0] && !status; b++) {
+        int at = clip_text_pooled(&m->config, ids + b * length, (int)length);
+        memcpy(pooled + b * width, out + (b * length + at) * width, (size_t)width * sizeof *out);
+    }
+    if (!status) results_add(q->out, "", "last_hidden_state", SHAPE(s.dim[0], length, width), out);
+    if (!status) results_add(q->out, "", "pooler_output", SHAPE(s.dim[0], width), pooled);
+    text_states_free(t);
+    free(out);
+    free(pooled);
+    return status;
+}
+
+static int run_text_encoder(const request *q, m2m_error *err)
+{
+    text_model m;
+    shape s;
+    int status = text_model_open(&m, q->dir, true, err);
+    if (status) return status;
+    int32_t *ids = ids_of(q, &s, err);
+    status = ids ? run_text(q, &m, ids, s, err) : M2M_ESHAPE;
+    free(ids);
+    text_model_close(&m);
+    return status;
+}
+
 /* ---- m2m ---- */
 
 static int run_m2m(const request *q, m2m_error *err)
@@ -206,14 +262,15 @@ static const struct component {
 } components[] = {
     {"unet", run_unet, true},         {"vae_encoder", run_vae_encoder, false}, {"vae_decoder", run_vae_decoder, false},
     {"vae", run_vae_whole, true},     {"m2m", run_m2m, true},
-    {"image_encoder", run_image_encoder, false},
+    {"image_encoder", run_image_encoder, false}, {"text_encoder", run_text_encoder, false},
 };
 
 static const struct component *find_component(const char *name, m2m_error *err)
 {
     for (size_t i = 0; i < sizeof components / sizeof *components; i++)
         if (!strcmp(components[i].name, name)) return &components[i];
-    fail(err, M2M_EINVAL, "component: %s, wanted unet, vae_encoder, vae_decoder, vae, image_encoder or m2m", name);
+    fail(err, M2M_EINVAL, "component: %s, wanted unet, vae_encoder, vae_decoder, vae, image_encoder, "
+         "text_encoder or m2m", name);
     return NULL;
 }
 

@@ -62,6 +62,14 @@ int encoder_declare(const dinov2_config *d, paramset *params, m2m_error *err)
     return status;
 }
 
+int text_declare(const clip_text_config *c, paramset *params, m2m_error *err)
+{
+    clip_text_graph t;
+    int status = clip_text_graph_build(&t, c, params, 1, 1, err);
+    clip_text_graph_free(&t);
+    return status;
+}
+
 /* ---- filling ---- */
 
 /* AutoencoderKL's attention had other names before diffusers 0.18, and Dinov2Model's has others in transformers 5's
@@ -98,10 +106,18 @@ static bool shape_fits(shape wanted, shape found)
     return shape_equal(wanted, found);
 }
 
+/* A buffer of 0, 1, 2, … that transformers wrote before 4.31. */
+static bool is_counter(const char *name)
+{
+    const char *at = strstr(name, "embeddings.position_ids");
+    return at && !strcmp(at, "embeddings.position_ids");
+}
+
 static int fill_one(paramset *params, const char *dir, const char *name, const tensor *t, m2m_error *err)
 {
     char found[80], wanted[80];
     param *p = param_named(params, name);
+    if (!p && is_counter(name)) return 0;
     if (!p) return fail(err, M2M_ESHAPE, "%s: tensor %s is not part of this model", dir, name);
     if (!shape_fits(p->shape, t->shape))
         return fail(err, M2M_ESHAPE, "%s: tensor %s has shape %s, wanted %s", dir, name,
@@ -307,6 +323,32 @@ void encoder_model_close(encoder_model *m)
     weights_close(&m->weights);
     free(m->dir);
     *m = (encoder_model){0};
+}
+
+static int declare_text(void *config, const component_files *c, paramset *params, m2m_error *err)
+{
+    clip_text_config *t = config;
+    int status = clip_text_config_parse(t, c->config, err);
+    if (!status && c->weights)
+        t->prefixed = weights_find(c->weights, "text_model.final_layer_norm.weight") != NULL;
+    return status ? status : text_declare(t, params, err);
+}
+
+int text_model_open(text_model *m, const char *dir, bool read, m2m_error *err)
+{
+    *m = (text_model){0};
+    int status =
+        component_load(dir, "text_encoder", read, declare_text, &m->config, &m->params, &m->weights, &m->dir, err);
+    if (status) *m = (text_model){0};
+    return status;
+}
+
+void text_model_close(text_model *m)
+{
+    paramset_free(m->params);
+    weights_close(&m->weights);
+    free(m->dir);
+    *m = (text_model){0};
 }
 
 dtype stored_type(const char *name)

@@ -1,9 +1,10 @@
-/* A U-Net, a VAE or an image encoder with its weights, opened from a component folder (config.json and safetensors),
- * from a pipeline directory that holds one, or (U-Net and VAE) from a single-file checkpoint (ldm.h). Every tensor is
- * accounted for: a missing, unknown or misshapen one is an error that names it. */
+/* A U-Net, a VAE, a text or an image encoder with its weights, opened from a component folder (config.json and safetensors),
+ * from a pipeline directory that holds one, or (all but the image encoder) from a single-file checkpoint (ldm.h). Every
+ * tensor is accounted for: a missing, unknown or misshapen one is an error that names it. */
 #ifndef MODELS_COMPONENT_H
 #define MODELS_COMPONENT_H
 
+#include "models/clip_text.h"
 #include "models/dinov2.h"
 #include "models/unet.h"
 #include "models/vae.h"
@@ -50,6 +51,13 @@ typedef struct encoder_model {
     char *dir;
 } encoder_model;
 
+typedef struct text_model {
+    clip_text_config config;
+    paramset *params;
+    weights *weights;
+    char *dir;
+} text_model;
+
 /* read: whether weights are read; otherwise parameters are declared and empty (paramset_init fills them). On failure
  * *m is zero. */
 int unet_model_open(unet_model *m, const char *dir, bool read, m2m_error *err);
@@ -60,6 +68,8 @@ int vae_model_open(vae_model *m, const char *dir, bool read, m2m_error *err);
 void vae_model_close(vae_model *m);
 int encoder_model_open(encoder_model *m, const char *dir, bool read, m2m_error *err);   /* "image_encoder" */
 void encoder_model_close(encoder_model *m);
+int text_model_open(text_model *m, const char *dir, bool read, m2m_error *err);         /* "text_encoder" */
+void text_model_close(text_model *m);
 
 /* "dir/name" if that is a folder, else dir itself: components are found in pipelines and alone. New string (free). */
 char *component_dir(const char *dir, const char *name);
@@ -68,6 +78,7 @@ char *component_dir(const char *dir, const char *name);
 int unet_declare(const unet_config *u, paramset *params, m2m_error *err);
 int vae_declare(const vae_config *v, paramset *params, m2m_error *err);
 int encoder_declare(const dinov2_config *d, paramset *params, m2m_error *err);
+int text_declare(const clip_text_config *c, paramset *params, m2m_error *err);
 
 /* "f32", "f16" or "bf16", as options say it. */
 dtype stored_type(const char *name);

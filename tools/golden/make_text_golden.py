@@ -1,4 +1,5 @@
-"""Writes the text-to-image part of tests/golden: tokenizers and what transformers' CLIPTokenizer makes of hard lines.
+"""Writes the text-to-image part of tests/golden: tokenizers and what transformers' CLIPTokenizer makes of hard lines,
+CLIPTextModels and their states.
 
     python tools/golden/make_text_golden.py [--only PREFIX]
 
@@ -11,9 +12,10 @@ import os
 import shutil
 
 import torch
-from transformers import CLIPTokenizer
+from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from make_golden import OUT, make_manifest, write_json
+from make_golden import FORWARD, GENERATOR, OUT, at, forward_info, make_manifest, rand, randomize, seed, write_case, write_json
 from tokenizer_lines import hard
 
 CAPTIONS = """a photo of a dog. a photo of a cat. an oil painting of a dog in the snow. the dog's smiling face, drawn in the style of
@@ -106,12 +108,55 @@ def make_tokenizers():
         print(f"{name:32s} {len(lines)} lines, {os.path.getsize(path)} bytes, pad {t.pad_token_id}")
 
 
+# ----------------------------------------------------------------------------------------------------- text encoders
+
+def text_encoder(name, **config):
+    """Two directories: as transformers 5 saves it, and as older files are (text_model. before every name, position_ids)."""
+    seed(name)
+    m = CLIPTextModel(CLIPTextConfig(attention_dropout=0.0, **config)).eval()
+    m.set_attn_implementation("eager")
+    randomize(m)
+    return m
+
+
+def text_case(name, model, directory, ids):
+    def run(x, dtype):
+        with torch.no_grad():
+            y = at(model, dtype)(input_ids=x["input_ids"])
+        return {"last_hidden_state": y.last_hidden_state, "pooler_output": y.pooler_output}
+
+    write_case(name, forward_info("text_encoder", directory), {"input_ids": ids}, run)
+
+
+def make_text_encoders():
+    models = os.path.join(OUT, "models")
+    gelu = text_encoder("text_encoder_gelu", vocab_size=60, hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
+                        max_position_embeddings=11, hidden_act="gelu", eos_token_id=59, bos_token_id=58, pad_token_id=0, projection_dim=8)
+    gelu.save_pretrained(os.path.join(models, "text_encoder_gelu"))
+    quick = text_encoder("text_encoder_quick", vocab_size=50, hidden_size=18, intermediate_size=30, num_hidden_layers=2, num_attention_heads=3,
+                         max_position_embeddings=77, hidden_act="quick_gelu", eos_token_id=2, bos_token_id=0, pad_token_id=1, layer_norm_eps=1e-4)
+    where = os.path.join(models, "text_encoder_quick", "text_encoder")
+    quick.save_pretrained(where)
+    quick = quick.half().float()                        # 16-bit weights under the names of transformers 4
+    state = {"text_model." + k: v.half() for k, v in quick.state_dict().items()}
+    state["text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    save_file(state, where + "/model.safetensors", metadata={"format": "pt"})
+    seed("ids")
+    ids = torch.randint(1, 58, (3, 11), generator=GENERATOR)
+    ids[:, 0], ids[0, 7], ids[0, 8:], ids[1, 10], ids[2, 3], ids[2, 5] = 58, 59, 0, 59, 59, 59
+    text_case("text_encoder_gelu", gelu, "text_encoder_gelu", ids)
+    text_case("text_encoder_short", gelu, "text_encoder_gelu", ids[2:, :6])
+    ids = torch.randint(3, 48, (2, 77), generator=GENERATOR)
+    ids[0, 20], ids[1, 76] = 49, 49
+    text_case("text_encoder_quick", quick, "text_encoder_quick", ids)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
     a = parser.parse_args()
     torch.set_num_threads(1)
-    parts = {"tokenizer": make_tokenizers}
+    parts = {"tokenizer": make_tokenizers, "text_encoder": make_text_encoders}
     for name, make in parts.items():
         if name.startswith(a.only):
             make()
