@@ -32,8 +32,8 @@ size_t painter_bytes(const painter *p);            /* activations */
 typedef int painter_step(void *user, int step, int steps);
 
 /* n latents, 1..batch, of one text from noise [n, C,H,W] of unit variance into latents [n, C,H,W]. text, negative:
- * states [T,D]; negative is not looked at without guidance. trajectory (NULL allowed): [steps+1, n, C,H,W], the sampler's own
- * samples before the first and after each step. Values that are not finite are an error. */
+ * states [T,D]; negative is not looked at without guidance. trajectory (NULL allowed): [steps+1, n, C,H,W], the
+ * sampler's own samples before the first and after each step. Values that are not finite are an error. */
 int painter_make(painter *p, const float *text, const float *negative, const float *noise, int n, float *latents,
                  float *trajectory, painter_step *step, void *user, m2m_error *err);
 

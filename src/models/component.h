@@ -1,6 +1,6 @@
-/* A U-Net, a VAE, a text or an image encoder with its weights, opened from a component folder (config.json and safetensors),
- * from a pipeline directory that holds one, or (all but the image encoder) from a single-file checkpoint (ldm.h). Every
- * tensor is accounted for: a missing, unknown or misshapen one is an error that names it. */
+/* A U-Net, a VAE, a text or an image encoder with its weights, opened from a component folder (config.json and
+ * safetensors), from a pipeline directory that holds one, or (all but the image encoder) from a single-file checkpoint
+ * (ldm.h). Every tensor is accounted for: a missing, unknown or misshapen one is an error that names it. */
 #ifndef MODELS_COMPONENT_H
 #define MODELS_COMPONENT_H
 
