@@ -34,6 +34,7 @@ typedef struct import_set {
     bool ordered;
     str about;                 /* further members of KEY.json: `, "goal": "…"`, a comma before each */
     str text;                  /* the caption; may be empty */
+    blob latents;              /* latents.npy of all its images; it stays while they stay as they are */
     import_item *items;
     int n, room;
     problems problems;         /* found by read, and by import.c */

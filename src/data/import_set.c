@@ -281,7 +281,7 @@ static int add_images(made_set *m, const import_source *s, const import_view *v,
 
 static int make_fields(made_set *m, const import_source *s, const import_view *v, m2m_error *err)
 {
-    size_t most = 2 * (size_t)m->set.n + 2;
+    size_t most = 2 * (size_t)m->set.n + 3;
     bool posed = false, *good = calloc((size_t)m->set.n + 1, sizeof *good);
     m->fields = calloc(most, sizeof *m->fields);
     m->owned = calloc(most, sizeof *m->owned);
@@ -289,6 +289,9 @@ static int make_fields(made_set *m, const import_source *s, const import_view *v
     int rc = good && m->fields && m->owned && m->suffixes ? 0 : fail(err, M2M_ENOMEM, "no memory for a set");
     if (!rc) rc = add_images(m, s, v, good, &posed, err);
     if (!rc && m->images) rc = describe(m, s, good, posed, err);
+    const blob *latents = &m->set.latents;
+    if (!rc && latents->data && !v->size && m->images && m->images == m->set.n)
+        add_field(m, "latents.npy", latents->data, latents->size, NULL);
     free(good);
     return rc;
 }

@@ -1,6 +1,5 @@
 /* WebDataset shards whose samples are sets, those of `m2m data mis`, `compose` and `import` among them: images NN.png
- * (or .jpg, .webp), cameras NN.npy, .json, .txt. Keys and the .json are kept; other members are not: latents belong to
- * pixels that may change here. */
+ * (or .jpg, .webp), cameras NN.npy, .json, .txt, latents.npy. Keys and the .json are kept. */
 #include "data/import_kind.h"
 
 #include "base/error.h"
@@ -153,6 +152,7 @@ static int read_sample(const import_source *s, int64_t index, import_set *set, m
         const uint8_t *data = shard_data(t, sample, i, &size);
         if (dataset_is_member(suffix)) add_member(t, sample, i, set);
         else if (strcmp(suffix, "json") == 0) rc = read_json(set, data, size, err);
+        else if (strcmp(suffix, "latents.npy") == 0) set->latents = (blob){data, size, NULL};
         else if (strcmp(suffix, "txt") == 0) str_bytes(&set->text, data, size);
     }
     if (!set->n) problems_add(&set->problems, PROBLEM_RECORD, set->key, "has no image");

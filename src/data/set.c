@@ -1,6 +1,7 @@
 #include "data/set.h"
 
 #include "base/file.h"
+#include "base/sha256.h"
 #include "base/str.h"
 #include "data/shard.h"
 #include "image/codec.h"
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { SAMPLED = 8192, ENDS = 64 };    /* images whose content a fingerprint looks at, bytes of each of their ends */
 
 /* A set: a sample of a shard, or a folder. */
 typedef struct record {
@@ -188,26 +191,49 @@ const char *dataset_key(const dataset *d, int set)
     return r->shard ? shard_key(r->shard, r->sample) : r->folder;
 }
 
-static uint64_t mix(uint64_t h, const void *data, size_t n)
+/* Size and both ends: where images differ, their last bytes do (a PNG ends with checksums of all its pixels). */
+static void add_ends(sha256 *sum, const uint8_t *data, size_t size)
 {
-    for (size_t i = 0; i < n; i++) h = (h ^ ((const uint8_t *)data)[i]) * 0x100000001b3u;
-    return h;
+    uint64_t length = size;
+    size_t n = size < ENDS ? size : ENDS;
+    sha256_add(sum, &length, sizeof length);
+    if (!n) return;
+    sha256_add(sum, data, n);
+    sha256_add(sum, data + size - n, n);
+}
+
+static void add_file(sha256 *sum, const record *r, int image)
+{
+    file_map map = {0};
+    char *path = path_join(r->folder, r->files[image]);
+    if (path && !file_map_open(&map, path, NULL)) add_ends(sum, map.data, map.size);
+    file_map_close(&map);
+    free(path);
 }
 
 uint64_t dataset_fingerprint(const dataset *d)
 {
-    uint64_t h = 0xcbf29ce484222325u;
+    sha256 sum;
+    uint8_t digest[SHA256_BYTES];
+    int64_t every = d->total / SAMPLED + 1;
+    sha256_start(&sum);
     for (int i = 0; i < d->n; i++) {
         const record *r = &d->records[i];
         const char *key = dataset_key(d, i);
-        h = mix(h, key, strlen(key) + 1);
+        sha256_add(&sum, key, strlen(key) + 1);
         for (int k = 0; k < r->images; k++) {
+            bool sampled = (r->first + k) % every == 0;
             size_t size = 0;
-            if (r->shard) shard_data(r->shard, r->sample, r->members[k], &size);
-            else h = mix(h, r->files[k], strlen(r->files[k]) + 1);
-            h = mix(h, &size, sizeof size);
+            const uint8_t *data = r->shard ? shard_data(r->shard, r->sample, r->members[k], &size) : NULL;
+            if (!r->shard) sha256_add(&sum, r->files[k], strlen(r->files[k]) + 1);
+            sha256_add(&sum, &size, sizeof size);
+            if (sampled && r->shard) add_ends(&sum, data, size);
+            else if (sampled) add_file(&sum, r, k);
         }
     }
+    sha256_end(&sum, digest);
+    uint64_t h = 0;
+    for (int i = 0; i < 8; i++) h = h << 8 | digest[i];
     return h;
 }
 

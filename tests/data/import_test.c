@@ -307,7 +307,7 @@ static void shards_keep_keys_and_texts(void **state)
     (void)state;
     shard *s = imported("shards", "mis", 4, 16, small);
     assert_string_equal(shard_key(s, 2), "000000002");
-    assert_int_equal(shard_find(s, 2, "latents.npy"), -1);      /* of other pixels */
+    assert_int_equal(shard_find(s, 2, "latents.npy"), -1);      /* they are of other pixels */
     cJSON *o = about(s, 2);
     int64_t seed;
     assert_int_equal(json_int(o, "seed", 0, 100, &seed, NULL), 0);
@@ -320,6 +320,9 @@ static void shards_keep_keys_and_texts(void **state)
     assert_int_equal(image_decode(&img, data, size, "a", NULL), 0);
     assert_true(img.width == 8 && img.height == 8);
     m2m_image_free(&img);
+    shard_close(&s);
+    s = imported("shards", "mis-copied", 4, 16, NULL);
+    assert_true(shard_find(s, 2, "latents.npy") >= 0);
     shard_close(&s);
 }
 

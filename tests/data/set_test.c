@@ -1,5 +1,6 @@
 /* Data sets over shards and folders, their check, and the loader's order: bad images cost themselves only, and batch b
  * is the same whatever was drawn before it. */
+#include "base/file.h"
 #include "base/json.h"
 #include "data/check.h"
 #include "data/loader.h"
@@ -273,6 +274,48 @@ static void the_fingerprint_tells_data_apart(void **state)
     dataset_close(&b);
 }
 
+/* Names and sizes are not enough: sets made anew with another seed often have both in common. */
+static uint64_t print_of(const char *path)
+{
+    dataset *d;
+    assert_int_equal(dataset_open(&d, path, 2, NULL), 0);
+    uint64_t h = dataset_fingerprint(d);
+    dataset_close(&d);
+    return h;
+}
+
+static void write_pair(const char *path, const char *first, const char *second)
+{
+    shard_writer *w;
+    shard_field f[] = {{"00.png", first, strlen(first)}, {"01.png", second, strlen(second)}};
+    assert_int_equal(shard_create(&w, path, NULL), 0);
+    assert_int_equal(shard_add(w, "a", f, 2, NULL), 0);
+    assert_int_equal(shard_finish(&w, NULL), 0);
+}
+
+static void the_fingerprint_sees_content(void **state)
+{
+    (void)state;
+    char file[300];
+    const char *path = scratch_dir_file(&dir, "pair.tar");
+    write_pair(path, "one", "two");
+    uint64_t h = print_of(path);
+    write_pair(path, "one", "twO");
+    assert_true(print_of(path) != h);
+    write_pair(path, "one", "two");
+    assert_true(print_of(path) == h);
+    snprintf(file, sizeof file, "%s/files/set", dir.path);
+    assert_int_equal(dir_make(file, NULL), 0);
+    strcat(file, "/1.png");
+    write_file(file, "one", 3);
+    file[strlen(file) - 5] = '2';
+    write_file(file, "two", 3);
+    path = scratch_dir_file(&dir, "files");
+    h = print_of(path);
+    write_file(file, "twO", 3);
+    assert_true(print_of(path = scratch_dir_file(&dir, "files")) != h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +326,7 @@ int main(void)
         cmocka_unit_test(resumed_batches_are_the_same),
         cmocka_unit_test(an_epoch_has_every_set_once),
         cmocka_unit_test(the_fingerprint_tells_data_apart),
+        cmocka_unit_test(the_fingerprint_sees_content),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
