@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "data/import_set.h"
 #include "data/shard.h"
 #include "image/codec.h"
 #include "image/image.h"
@@ -266,4 +267,49 @@ int dataset_read(const dataset *d, int set, int image, const dataset_view *v, m2
     status = image_fit(out, &raw, v->width, v->height, v->fit, v->background, err);
     m2m_image_free(&raw);
     return status;
+}
+
+/* ---- task conditions ---- */
+
+int dataset_position(const dataset *d, int set, int image)
+{
+    const record *r = &d->records[set];
+    return r->shard ? (int)strtol(shard_suffix(r->shard, r->sample, r->members[image]), NULL, 10) : image;
+}
+
+/* The name up to its ending, and ".npy" in the place of that. */
+static void pose_name(char *name, size_t size, const char *image)
+{
+    const char *dot = strrchr(image, '.');
+    snprintf(name, size, "%.*s.npy", (int)(dot ? dot - image : 0), image);
+}
+
+static int folder_camera(const record *r, const char *name, double pose[12], m2m_error *err)
+{
+    file_map m;
+    char *path = path_join(r->folder, name);
+    int status = path ? file_map_open(&m, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
+    if (!status) {
+        status = pose_read(pose, &(blob){.data = m.data, .size = m.size}, path, err);
+        file_map_close(&m);
+    }
+    free(path);
+    return status;
+}
+
+int dataset_camera(const dataset *d, int set, int image, double pose[12], m2m_error *err)
+{
+    const record *r = &d->records[set];
+    char name[300], where[700];
+    if (!r->shard) {
+        pose_name(name, sizeof name, r->files[image]);
+        return folder_camera(r, name, pose, err);
+    }
+    pose_name(name, sizeof name, shard_suffix(r->shard, r->sample, r->members[image]));
+    snprintf(where, sizeof where, "%.250s: %.200s.%.40s", shard_path(r->shard), shard_key(r->shard, r->sample), name);
+    int member = shard_find(r->shard, r->sample, name);
+    if (member < 0) return fail(err, M2M_EIO, "%s: is not there: the image has no camera", where);
+    size_t size;
+    const uint8_t *data = shard_data(r->shard, r->sample, member, &size);
+    return pose_read(pose, &(blob){.data = data, .size = size}, where, err);
 }

@@ -40,4 +40,10 @@ bool dataset_is_member(const char *suffix);
 /* A new RGB image as the view wants it. Errors name the image: M2M_EIO, M2M_EFORMAT, M2M_ENOMEM. */
 int dataset_read(const dataset *d, int set, int image, const dataset_view *v, m2m_image *out, m2m_error *err);
 
+/* Place of an image in its sequence, from 0: its number in a shard, its index in a folder. */
+int dataset_position(const dataset *d, int set, int image);
+/* The camera beside an image (03.npy beside 03.png). Errors name the file: M2M_EIO when there is none, M2M_EFORMAT,
+ * M2M_ENOMEM. */
+int dataset_camera(const dataset *d, int set, int image, double pose[12], m2m_error *err);
+
 #endif

@@ -16,7 +16,8 @@ typedef struct maker {
     const dataset *d;
     const dataset_view *v;
     const m2m_calls *calls;
-    pixels *encoder;
+    pixels *encoder;         /* or */
+    sight *sight;
     prefetch *ahead;
     float *images, *out;     /* [BATCH, 3,H,W], [BATCH, C,h,w] */
     uint16_t *data;
@@ -27,25 +28,59 @@ typedef struct maker {
     int filled;
 } maker;
 
-static uint64_t key_of(const dataset *d, const dataset_view *v, const vae_model *vae, bool flips)
+static uint64_t mix_params(uint64_t h, const paramset *params)
 {
-    uint64_t h = dataset_fingerprint(d);
-    int64_t parts[] = {v->width, v->height, v->fit, v->background[0], v->background[1], v->background[2], flips};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) h = (h ^ (uint64_t)parts[i]) * 0x100000001b3u;
-    for (int i = 0; i < paramset_count(vae->params); i++) {
-        const param *p = paramset_at(vae->params, i);
+    for (int i = 0; i < paramset_count(params); i++) {
+        const param *p = paramset_at(params, i);
         const uint8_t *bytes = p->data;
         size_t n = (size_t)shape_count(p->shape) * dtype_size(p->type);
         for (size_t k = 0; k < n; k++) h = (h ^ bytes[k]) * 0x100000001b3u;
     }
-    return h ^ (uint64_t)(vae->config.scaling_factor * 1e6f);
+    return h;
+}
+
+static uint64_t mix_numbers(uint64_t h, const int64_t *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) h = (h ^ (uint64_t)parts[i]) * 0x100000001b3u;
+    return h;
+}
+
+static uint64_t key_of(const dataset *d, const dataset_view *v, const latents_source *from, bool flips)
+{
+    uint64_t h = dataset_fingerprint(d);
+    int64_t view[] = {v->width, v->height, v->fit, v->background[0], v->background[1], v->background[2], flips};
+    h = mix_numbers(h, view, sizeof view / sizeof *view);
+    if (from->vae) return mix_params(h, from->vae->params) ^ (uint64_t)(from->vae->config.scaling_factor * 1e6f);
+    const processor *p = &from->vision->processor;
+    const dinov2_config *c = &from->vision->encoder.config;
+    int64_t how[] = {p->resize, p->crop, p->rescale, p->normalize, p->short_side, p->width, p->height, p->crop_width,
+                     p->crop_height, p->filter, (int64_t)(p->factor * 1e12), c->heads, c->patch_size,
+                     (int64_t)((double)c->eps * 1e12)};
+    h = mix_numbers(h, how, sizeof how / sizeof *how);
+    for (int i = 0; i < 3; i++)
+        h = mix_numbers(h, (int64_t[]){(int64_t)((double)p->mean[i] * 1e7), (int64_t)((double)p->std[i] * 1e7)}, 2);
+    return mix_params(h, from->vision->encoder.params);
 }
 
 /* ---- making ---- */
 
+/* The planes back to bytes, exactly, for an encoder that wants an image. */
+static int see_into(maker *m, m2m_error *err)
+{
+    const int w = m->v->width, h = m->v->height;
+    int status = 0;
+    for (int i = 0; i < m->filled && !status; i++) {
+        m2m_image img = {0};
+        status = image_from_chw(&img, m->images + (size_t)i * 3 * (size_t)w * (size_t)h, w, h, err);
+        if (!status) status = sight_run(m->sight, &img, m->out + i * m->floats, err);
+        m2m_image_free(&img);
+    }
+    return status;
+}
+
 static int encode_into(maker *m, int half, m2m_error *err)
 {
-    int status = pixels_encode(m->encoder, m->images, m->out, err);
+    int status = m->sight ? see_into(m, err) : pixels_encode(m->encoder, m->images, m->out, err);
     for (int i = 0; i < m->filled && !status; i++)
         from_f32(m->data + (half * m->total + m->at[i]) * m->floats, m->out + i * m->floats, DT_F16, m->floats);
     return status;
@@ -125,25 +160,39 @@ static int save(const maker *m, const char *path, uint64_t key, m2m_error *err)
     return safetensors_save(path, items, 2, &(m2m_text){"key", text}, 1, err);
 }
 
-static int make(const char *path, const dataset *d, const dataset_view *v, const vae_model *vae, bool flips,
+static int open_encoder(maker *m, const latents_source *from, backend *be, m2m_error *err)
+{
+    const dataset_view *v = m->v;
+    if (from->vision) {
+        m->floats = (int64_t)vision_tokens(from->vision, v->width, v->height) * from->vision->encoder.config.width;
+        m->sight = sight_new(from->vision, be, v->width, v->height, err);
+        return m->sight ? 0 : M2M_EINVAL;
+    }
+    int f = vae_factor(&from->vae->config);
+    m->floats = (int64_t)from->vae->config.latent_channels * (v->width / f) * (v->height / f);
+    m->encoder = pixels_new(from->vae, be, VAE_ENCODE, BATCH, v->height, v->width, err);
+    return m->encoder ? 0 : M2M_EINVAL;
+}
+
+static int make(const char *path, const dataset *d, const dataset_view *v, const latents_source *from, bool flips,
                 uint64_t key, backend *be, const m2m_calls *calls, m2m_error *err)
 {
-    int f = vae_factor(&vae->config), status = 0;
     maker m = {.d = d, .v = v, .calls = calls, .flips = flips, .total = dataset_total(d)};
-    m.floats = (int64_t)vae->config.latent_channels * (v->width / f) * (v->height / f);
-    m.encoder = pixels_new(vae, be, VAE_ENCODE, BATCH, v->height, v->width, err);
-    if (!m.encoder) return M2M_EINVAL;
+    int status = open_encoder(&m, from, be, err);
+    if (status) return status;
     m.images = calloc(3 * BATCH * (size_t)v->width * (size_t)v->height, sizeof *m.images);
     m.out = malloc(BATCH * (size_t)m.floats * sizeof *m.out);
     m.data = calloc((size_t)(flips ? 2 : 1) * (size_t)(m.total * m.floats), sizeof *m.data);
     m.good = calloc((size_t)m.total, 1);
     if (!m.images || !m.out || !m.data || !m.good)
-        status = fail(err, M2M_ENOMEM, "no memory for the latents of %lld images", (long long)m.total);
+        status = fail(err, M2M_ENOMEM, "no memory for the %s of %lld images", from->vae ? "latents" : "features",
+                      (long long)m.total);
     if (!status) status = prefetch_open(&m.ahead, d, v, AHEAD, THREADS, err);
     if (!status) status = make_all(&m, err);
     if (!status) status = save(&m, path, key, err);
     prefetch_close(&m.ahead);
     pixels_free(m.encoder);
+    sight_free(m.sight);
     free(m.images);
     free(m.out);
     free(m.data);
@@ -166,7 +215,7 @@ static int open_made(latents *l, const char *path, uint64_t key, int64_t images,
     if (!status) status = safetensors_need(l->file, "good", &one, &good, err);
     if (!status && (!found || sscanf(found, "%" SCNu64, &have) != 1 || have != key || data->type != DT_F16 ||
                     data->shape.rank != 3 || data->shape.dim[1] != images || good->type != DT_U8))
-        status = fail(err, M2M_EFORMAT, "%s: made from another VAE or data set", path);
+        status = fail(err, M2M_EFORMAT, "%s: made from another model or data set", path);
     if (status) {
         latents_close(l);
         return status;
@@ -179,13 +228,13 @@ static int open_made(latents *l, const char *path, uint64_t key, int64_t images,
     return 0;
 }
 
-int latents_open(latents *l, const char *path, const dataset *d, const dataset_view *v, const vae_model *vae,
+int latents_open(latents *l, const char *path, const dataset *d, const dataset_view *v, const latents_source *from,
                  bool flips, backend *be, const m2m_calls *calls, m2m_error *err)
 {
-    uint64_t key = key_of(d, v, vae, flips);
+    uint64_t key = key_of(d, v, from, flips);
     *l = (latents){0};
     if (file_exists(path) && !open_made(l, path, key, dataset_total(d), NULL)) return 0;
-    int status = make(path, d, v, vae, flips, key, be, calls, err);
+    int status = make(path, d, v, from, flips, key, be, calls, err);
     return status ? status : open_made(l, path, key, dataset_total(d), err);
 }
 

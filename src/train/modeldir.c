@@ -76,18 +76,61 @@ static int copy_folder(const char *from, const char *dir, const char *name, cons
     return status;
 }
 
-int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet, dtype stored,
-                      m2m_error *err)
+/* All files of from/name, if there is such a folder; those that are there already in their size stay. */
+static int copy_all(const char *from, const char *dir, const char *name, m2m_error *err)
 {
-    static const char *const config[] = {"config.json"}, *const schedule[] = {"scheduler_config.json"};
+    char *source = path_join(from, name), *target = path_join(dir, name), **names = NULL;
+    int n = 0, status = source && target ? 0 : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status && dir_exists(source)) {
+        status = dir_make(target, err);
+        if (!status) status = dir_list(source, &names, &n, err);
+    }
+    for (int i = 0; i < n && !status; i++) {
+        char *a = path_join(source, names[i]), *b = path_join(target, names[i]);
+        if (!a || !b) status = fail(err, M2M_ENOMEM, "no memory for paths");
+        else if (file_exists(a) && file_size(a) != file_size(b)) status = file_copy(a, b, err);
+        free(a);
+        free(b);
+    }
+    names_free(&names, n);
+    free(source);
+    free(target);
+    return status;
+}
+
+/* config.json of the U-Net with the task condition that was trained. */
+static int save_unet_config(const char *from, const char *inside, set_condition condition, m2m_error *err)
+{
+    char *source = path_join(from, "config.json"), *target = path_join(inside, "config.json");
+    cJSON *config = NULL;
+    int status = source && target ? json_load(&config, source, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    cJSON *isa = config ? cJSON_GetObjectItemCaseSensitive(config, "image_set_attention") : NULL;
+    if (!status && isa && condition != CONDITION_NONE) {
+        cJSON_DeleteItemFromObjectCaseSensitive(isa, "condition");
+        if (!cJSON_AddStringToObject(isa, "condition", condition_name(condition)))
+            status = fail(err, M2M_ENOMEM, "no memory for config.json");
+    }
+    if (!status) status = json_save(config, target, err);
+    cJSON_Delete(config);
+    free(source);
+    free(target);
+    return status;
+}
+
+int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet,
+                      set_condition condition, dtype stored, m2m_error *err)
+{
+    static const char *const schedule[] = {"scheduler_config.json"};
     static const char *const vae[] = {"config.json", "diffusion_pytorch_model.safetensors"};
     char *unet_from = component_dir(from, "unet"), *scheduler = path_join(from, "scheduler"), *inside = NULL;
     int status = unet_from && scheduler ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for paths");
     if (!status) status = copy_named(from, dir, "model_index.json", err);
-    if (!status) status = copy_folder(unet_from, dir, "unet", config, 1, err);
     if (!status) status = copy_folder(scheduler, dir, "scheduler", schedule, 1, err);
     if (!status) status = copy_folder(vae_dir, dir, "vae", vae, 2, err);
+    if (!status) status = copy_all(from, dir, "image_encoder", err);
+    if (!status) status = copy_all(from, dir, "feature_extractor", err);
     if (!status) status = make_inside(dir, "unet", &inside, err);
+    if (!status) status = save_unet_config(unet_from, inside, condition, err);
     if (!status) status = params_save(unet, inside, stored, err);
     free(unet_from);
     free(scheduler);

@@ -3,7 +3,7 @@
 #define TRAIN_MODELDIR_H
 
 #include "graph/exec.h"
-#include "nn/param.h"
+#include "models/condition.h"
 
 /* Draws what has no data, and makes all float32 in memory, for training. */
 int params_prepare(paramset *params, uint64_t seed, m2m_error *err);
@@ -15,9 +15,10 @@ exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset 
 /* dir/vae: config.json of `from` with this scaling_factor, and weights. */
 int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored,
                       m2m_error *err);
-/* dir: the M2M pipeline of `from` with these U-Net weights; VAE, scheduler and index are copied. vae_dir: the VAE's
+/* dir: the M2M pipeline of `from` with these U-Net weights and this task condition in its configuration; VAE,
+ * scheduler, index and, if they are there, image_encoder and feature_extractor are copied. vae_dir: the VAE's
  * folder. */
-int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet, dtype stored,
-                      m2m_error *err);
+int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet,
+                      set_condition condition, dtype stored, m2m_error *err);
 
 #endif

@@ -1,12 +1,23 @@
-/* One batch of M2M-Self's training graph on the host: latents of sets, timesteps, noise, dropping (spec 7). */
+/* One batch of the training graph on the host: latents of sets, what the network is told of them (M2M-Self: the
+ * latents, M2M-DINO: features), task conditions, timesteps, noise, dropping (spec 6, 7). */
 #ifndef TRAIN_SET_BATCH_H
 #define TRAIN_SET_BATCH_H
 
 #include "data/loader.h"
 #include "diffusion/schedule.h"
 #include "models/m2m.h"
+#include "train/conditions.h"
 #include "train/latents.h"
 #include "train/timesteps.h"
+
+/* What is known of every image of a data set. */
+typedef struct set_source {
+    latents latents;
+    latents features;        /* M2M-DINO; else zero */
+    conditions conditions;   /* numbers 0: none */
+} set_source;
+
+void set_source_close(set_source *s);
 
 typedef struct set_batch {
     const unet_config *u;
@@ -16,8 +27,12 @@ typedef struct set_batch {
     bool flip;
     int64_t floats;          /* of a latent */
     loader_item *items;      /* [S*N] */
-    float *clean;            /* [S*N, C,h,w], true latents: never zeroed */
-    float *context;          /* [S*N, C,h,w], what the clean half is fed */
+    int64_t content_floats;  /* of an image's context */
+    float *clean;            /* [S*N, C,h,w], true latents */
+    float *content;          /* [S*N, content], true contexts: clean, or features */
+    float *context;          /* [S*N, content], what the network is fed */
+    float *condition;        /* [S*N, numbers] or NULL */
+    float *present;          /* [S*N]: 0 where the task condition is dropped */
     float *noise, *noisy;    /* [S*M*N, C,h,w] */
     float *times;            /* [S*N + S*M*N] */
 } set_batch;
@@ -28,8 +43,8 @@ void set_batch_free(set_batch *b);
 
 /* Batch number `batch` of the loader: everything drawn by (plan, batch). An image that could not be encoded is
  * replaced by another of its set. */
-int set_batch_load(set_batch *b, loader *l, const latents *z, int64_t batch, m2m_error *err);
-/* Context, noisy latents, timesteps, target and lengths into a plan of t. */
+int set_batch_load(set_batch *b, loader *l, const set_source *from, int64_t batch, m2m_error *err);
+/* Context, conditions, noisy latents, timesteps, target and lengths into a plan of t. */
 int set_batch_write(const set_batch *b, const train_graph *t, exec *x, m2m_error *err);
 
 #endif

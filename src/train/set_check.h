@@ -1,11 +1,11 @@
-/* Does the model use its context? Validation of M2M-Self on held-out sets, at equal noise and timesteps: the loss with
+/* Does the model use its context? Validation on held-out sets, at equal noise and timesteps: the loss with
  * the true context, and with that of another set; and sets made from held-out images, as a picture. */
 #ifndef TRAIN_SET_CHECK_H
 #define TRAIN_SET_CHECK_H
 
 #include "diffusion/schedule.h"
 #include "models/component.h"
-#include "train/latents.h"
+#include "train/set_batch.h"
 #include "train/task.h"
 
 typedef struct set_check_source {
@@ -13,7 +13,10 @@ typedef struct set_check_source {
     const vae_model *vae;
     const schedule *schedule;
     const dataset *data;
-    const latents *latents;
+    const set_source *source;
+    const vision *vision;    /* M2M-DINO; else NULL */
+    int tokens;              /* L of its features */
+    bool keep_order;
     backend *be;
     int images;              /* N */
     int sets;                /* validation sets; as many as the data has if that is fewer */

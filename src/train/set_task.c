@@ -1,4 +1,5 @@
-/* Training of M2M-Self on sets of latents (spec 7): the VAE is frozen, its latents are made once. */
+/* Training of M2M-Self and M2M-DINO on sets of latents (spec 7): VAE and image encoder are frozen, what they make of
+ * each image is made once. A task condition may be added to a model that has none. */
 #include "train/task.h"
 
 #include "base/file.h"
@@ -11,6 +12,7 @@
 #include "train/set_batch.h"
 #include "train/timesteps.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +26,9 @@ typedef struct set_task {
     vae_model vae;
     schedule schedule;
     dataset_view view;
+    vision vision;           /* M2M-DINO; else zero */
     dataset *data, *val;
-    latents latents, val_latents;
+    set_source source, val_source;
     loader loader;
     train_graph graph;
     set_batch batch;
@@ -36,7 +39,7 @@ static int run(task *t, int64_t batch, double *loss, m2m_error *err)
 {
     set_task *s = (set_task *)t;
     float value;
-    int status = set_batch_load(&s->batch, &s->loader, &s->latents, batch, err);
+    int status = set_batch_load(&s->batch, &s->loader, &s->source, batch, err);
     if (!status) status = set_batch_write(&s->batch, &s->graph, t->x, err);
     if (!status) status = exec_run(t->x, err);
     if (status) return status;
@@ -60,7 +63,7 @@ static int sample(task *t, m2m_image *picture, m2m_error *err)
 static int save(task *t, const char *dir, dtype stored, m2m_error *err)
 {
     set_task *s = (set_task *)t;
-    return modeldir_save_m2m(dir, s->from, s->vae.dir, s->unet.params, stored, err);
+    return modeldir_save_m2m(dir, s->from, s->vae.dir, s->unet.params, s->unet.config.condition, stored, err);
 }
 
 static void free_task(task *t)
@@ -71,12 +74,13 @@ static void free_task(task *t)
     set_batch_free(&s->batch);
     train_graph_free(&s->graph);
     loader_close(&s->loader);
-    latents_close(&s->latents);
-    latents_close(&s->val_latents);
+    set_source_close(&s->source);
+    set_source_close(&s->val_source);
     dataset_close(&s->data);
     dataset_close(&s->val);
     schedule_free(&s->schedule);
     vae_model_close(&s->vae);
+    vision_close(&s->vision);
     unet_model_close(&s->unet);
     free(s->from);
     free(s);
@@ -84,30 +88,49 @@ static void free_task(task *t)
 
 static const task_kind kind = {"m2m", run, validate, sample, save, free_task};
 
+static bool is_dino(const set_task *s) { return s->unet.config.variant == SET_DINO; }
+
+static set_condition condition_wanted(const m2m_train_options *o)
+{
+    if (!o->condition) return CONDITION_NONE;
+    return !strcmp(o->condition, "camera") ? CONDITION_CAMERA : CONDITION_POSITION;
+}
+
 static int open_models(set_task *s, m2m_error *err)
 {
     const m2m_train_options *o = s->o;
     s->from = strdup(o->from ? o->from : o->config);
     if (!s->from) return fail(err, M2M_ENOMEM, "no memory for a path");
-    int status = unet_model_open(&s->unet, s->from, o->from != NULL, err);
+    int status = unet_model_open_with(&s->unet, s->from, o->from != NULL, condition_wanted(o), err);
+    if (!status && s->unet.config.variant == SET_NONE)
+        status = fail(err, M2M_EUNSUPPORTED, "%s: its U-Net has no image_set_attention", s->from);
     if (!status) status = vae_model_open(&s->vae, s->from, true, err);
+    if (!status && is_dino(s)) status = vision_open(&s->vision, s->from, true, s->unet.config.cross_dim, err);
     char *path = status ? NULL : path_join(s->from, "scheduler/scheduler_config.json");
     if (!status) status = path ? schedule_load(&s->schedule, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(path);
-    if (!status && (s->unet.config.variant != SET_SELF || s->unet.config.condition != CONDITION_NONE))
-        status = fail(err, M2M_EUNSUPPORTED, "%s: its U-Net has no image-set attention of variant self", s->from);
     if (!status && s->schedule.prediction != PREDICT_EPSILON)
         status = fail(err, M2M_EUNSUPPORTED, "%s: prediction_type is not epsilon, which training needs", s->from);
+    if (!status && o->flip && s->unet.config.condition == CONDITION_CAMERA)
+        status = fail(err, M2M_EINVAL, "flip: a mirrored image has no camera; wanted false with condition camera");
     return status ? status : params_prepare(s->unet.params, (uint64_t)o->seed, err);
 }
 
-static int open_latents(set_task *s, latents *l, const char *name, const dataset *d, bool flips, m2m_error *err)
+/* what: "train" or "val"; latents in WHAT.safetensors, features in WHAT_features.safetensors. */
+static int open_source(set_task *s, set_source *to, const char *what, const dataset *d, bool flips, m2m_error *err)
 {
-    char *dir = path_join(s->o->output, "latents"), *path = dir ? path_join(dir, name) : NULL;
-    int status = path ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
-    if (!status) status = latents_open(l, path, d, &s->view, &s->vae, flips, s->be, s->calls, err);
+    char *dir = path_join(s->o->output, "latents"), *path = NULL, *seen = NULL;
+    latents_source vae = {.vae = &s->vae}, eyes = {.vision = &s->vision};
+    if (!dir || asprintf(&path, "%s/%s.safetensors", dir, what) < 0) path = NULL;
+    if (!dir || asprintf(&seen, "%s/%s_features.safetensors", dir, what) < 0) seen = NULL;
+    int status = path && seen ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
+    if (!status) status = latents_open(&to->latents, path, d, &s->view, &vae, flips, s->be, s->calls, err);
+    if (!status && is_dino(s))
+        status = latents_open(&to->features, seen, d, &s->view, &eyes, flips, s->be, s->calls, err);
+    if (!status) status = conditions_open(&to->conditions, d, s->unet.config.condition, s->calls, err);
     free(dir);
     free(path);
+    free(seen);
     return status;
 }
 
@@ -120,10 +143,15 @@ static int open_data(set_task *s, m2m_error *err)
     if (!status) status = parse_colour(o->background, s->view.background, err);
     if (!status) status = dataset_open(&s->data, o->data, n, err);
     if (!status && o->val_data) status = dataset_open(&s->val, o->val_data, n, err);
-    if (!status) status = open_latents(s, &s->latents, "train.safetensors", s->data, o->flip != 0, err);
-    if (!status && s->val) status = open_latents(s, &s->val_latents, "val.safetensors", s->val, false, err);
+    if (!status) status = open_source(s, &s->source, "train", s->data, o->flip != 0, err);
+    if (!status && s->val) status = open_source(s, &s->val_source, "val", s->val, false, err);
     if (!status) status = loader_open(&s->loader, s->data, (uint64_t)o->seed, (int)o->sets, n, o->keep_order != 0, err);
     return status;
+}
+
+static int tokens_of(const set_task *s)
+{
+    return is_dino(s) ? vision_tokens(&s->vision, (int)s->o->size, (int)s->o->size) : 0;
 }
 
 static int build(set_task *s, m2m_error *err)
@@ -132,14 +160,15 @@ static int build(set_task *s, m2m_error *err)
     int f = vae_factor(&s->vae.config), side = (int)o->size / f;
     if (o->size % f) return fail(err, M2M_EINVAL, "size: %lld, wanted a multiple of %d", (long long)o->size, f);
     train_shape ts = {.sets = (int)o->sets, .images = (int)o->images, .draws = (int)o->draws, .height = side,
-                         .width = side, .recompute = o->recompute != 0};
+                         .width = side, .tokens = tokens_of(s), .recompute = o->recompute != 0};
     int status = train_graph_build(&s->graph, &s->unet.config, s->unet.params, &ts, true, true, err);
     if (status) return status;
     s->base.x = task_exec(s->graph.g, s->be, &s->graph.loss, 1, s->unet.params, s->graph.grads, err);
     if (!s->base.x) return M2M_ENOMEM;
     draw_plan plan = {.seed = (uint64_t)o->seed, .purpose = DRAW_TRAIN, .sets = ts.sets, .draws = ts.draws,
                       .images = ts.images, .t_first = 0, .t_last = s->schedule.train_steps - 1,
-                      .per_image = !strcmp(o->timestep_per, "image"), .drop = o->drop};
+                      .per_image = !strcmp(o->timestep_per, "image"), .drop = o->drop,
+                      .drop_condition = o->drop_condition};
     return set_batch_new(&s->batch, &s->unet.config, &s->schedule, &ts, &plan, o->flip != 0, err);
 }
 
@@ -147,8 +176,9 @@ static int open_check(set_task *s, m2m_error *err)
 {
     if (!s->val) return 0;
     set_check_source from = {.unet = &s->unet, .vae = &s->vae, .schedule = &s->schedule, .data = s->val,
-                             .latents = &s->val_latents, .be = s->be, .images = (int)s->o->images,
-                             .sets = (int)s->o->val_sets, .seed = (uint64_t)s->o->seed,
+                             .source = &s->val_source, .be = s->be, .tokens = tokens_of(s),
+                             .vision = is_dino(s) ? &s->vision : NULL, .keep_order = s->o->keep_order != 0,
+                             .images = (int)s->o->images, .sets = (int)s->o->val_sets, .seed = (uint64_t)s->o->seed,
                              .side = s->graph.shape.height, .calls = s->calls};
     s->check = set_check_new(&from, err);
     return s->check ? 0 : M2M_ENOMEM;
@@ -169,7 +199,10 @@ task *set_task_new(const m2m_train_options *o, backend *be, const m2m_calls *cal
     s->base.params = s->unet.params;
     s->base.grads = s->graph.grads;
     s->base.bytes = paramset_bytes(s->unet.params) + paramset_bytes(s->vae.params) +
-                    (size_t)(s->latents.images * s->latents.floats) * sizeof(uint16_t);
+                    (size_t)(s->source.latents.images * s->source.latents.floats) * sizeof(uint16_t);
+    if (is_dino(s))
+        s->base.bytes += paramset_bytes(s->vision.encoder.params) +
+                         (size_t)(s->source.features.images * s->source.features.floats) * sizeof(uint16_t);
     s->base.fingerprint = dataset_fingerprint(s->data);
     s->base.sets = o->sets;
     return &s->base;

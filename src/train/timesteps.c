@@ -3,8 +3,8 @@
 #include "base/error.h"
 #include "base/rng.h"
 
-/* Only DRAW_FLIPS is not among the streams of rng.h; the batch's own seed keeps it from meeting any other use. */
-enum { DRAW_FLIPS = 1 << 16 };
+/* These are not among the streams of rng.h; the batch's own seed keeps them from meeting any other use. */
+enum { DRAW_FLIPS = 1 << 16, DRAW_CONDITIONS };
 
 /* A seed for one batch: rng's indices of 32 bits are too few for (batch, set, draw, image). */
 static uint64_t batch_seed(const draw_plan *d, int64_t batch)
@@ -58,6 +58,11 @@ static void decide(uint64_t seed, uint32_t stream, int sets, double share, bool 
 void draw_dropped(const draw_plan *d, int64_t batch, bool *dropped)
 {
     decide(batch_seed(d, batch), RNG_DROP, d->sets, d->drop, dropped);
+}
+
+void draw_condition_dropped(const draw_plan *d, int64_t batch, bool *dropped)
+{
+    decide(batch_seed(d, batch), DRAW_CONDITIONS, d->sets, d->drop_condition, dropped);
 }
 
 void draw_flips(const draw_plan *d, int64_t batch, bool *flip)

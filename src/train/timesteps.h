@@ -22,6 +22,7 @@ typedef struct draw_plan {
     int t_first, t_last;       /* timesteps are uniform in t_first..t_last: 0 and 999 */
     bool per_image;            /* a timestep for each image, not one for each draw of a set */
     double drop;               /* share of sets that are dropped */
+    double drop_condition;     /* share of sets that lose their task condition alone */
 } draw_plan;
 
 /* batch: the number of the batch since the start of the run, those accumulated into one step
@@ -33,6 +34,8 @@ void draw_timesteps(const draw_plan *d, int64_t batch, float *t);
 void draw_noise(const draw_plan *d, int64_t batch, int64_t n, float *noise);
 /* dropped [S]: the clean condition of this set is zeroed, for all of its draws. */
 void draw_dropped(const draw_plan *d, int64_t batch, bool *dropped);
+/* dropped [S]: the task condition of this set is dropped, whatever draw_dropped says of it. */
+void draw_condition_dropped(const draw_plan *d, int64_t batch, bool *dropped);
 /* [S]: true for half of the sets (mirroring). */
 void draw_flips(const draw_plan *d, int64_t batch, bool *flip);
 

@@ -1,7 +1,10 @@
 /* m2m train from outside: the files that it leaves, Ctrl-C, and going on. */
 #include "program.h"
 
+#include "base/str.h"
 #include "m2m.h"
+#include "tensor/npy.h"
+#include "tensor/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,12 +94,175 @@ static void too_little_memory_is_told_first(void **state)
     remove_tree(in_scratch("run"));
 }
 
+static void train(outcome *o, const char *model, const char *more)
+{
+    static char from[600];
+    snprintf(from, sizeof from, "from=%s", in_tests(model));
+    RUN(o, "train", in_scratch("train.json"), "--set", from, "--set", "steps=2", "--set", "sample_every=2", "--set",
+        "val_every=2", "--set", more);
+}
+
+/* M2M-DINO: features are made once and kept; the model made has all that generation needs. */
+static void dino_trains_and_generates(void **state)
+{
+    (void)state;
+    outcome o;
+    train(&o, "golden/models/m2m_dino", "flip=true");
+    expect_success(&o);
+    assert_true(there(in_scratch("run/latents/train_features.safetensors")));
+    assert_true(there(in_scratch("run/latents/val_features.safetensors")));
+    RUN(&o, "info", in_scratch("run/model"));
+    expect_success(&o);
+    RUN(&o, "generate", in_scratch("run/model"), "-i", in_scratch("sets/0/0.png"), "-n", "2", "--steps", "2", "--size",
+        "16x16", "-o", in_scratch("made_dino"));
+    expect_success(&o);
+    remove_tree(in_scratch("run"));
+}
+
+/* A camera beside each image, but for set `without`. */
+static void write_cameras(int without)
+{
+    double pose[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, -2};
+    tensor t = {.type = DT_F64, .shape = SHAPE(3, 4), .data = pose};
+    for (int s = 0; s < 4; s++)
+        for (int k = 0; k < 4; k++) {
+            str npy = {0};
+            pose[3] = 0.1 * k;
+            npy_write(&npy, &t);
+            if (s == without) unlink(in_scratch("sets/%d/%d.npy", s, k));
+            else write_file(in_scratch("sets/%d/%d.npy", s, k), npy.data, npy.len);
+            str_free(&npy);
+        }
+}
+
+static safetensors *open_weights(const char *dir)
+{
+    safetensors *file;
+    char path[700];
+    snprintf(path, sizeof path, "%.600s/diffusion_pytorch_model.safetensors", dir);
+    assert_int_equal(safetensors_open(&file, path, NULL), 0);
+    return file;
+}
+
+static void expect_zero(const safetensors *file, const char *name, bool zero)
+{
+    const tensor *t = safetensors_find(file, name);
+    if (!t) fail_msg("%s is missing", name);
+    const float *x = t->data;
+    bool found = true;
+    for (int64_t i = 0; i < shape_count(t->shape); i++) found = found && x[i] == 0;
+    assert_int_equal(found, zero);
+}
+
+/* Fine-tuning adds a condition: its projections begin with zero, all else is the base's. */
+static void a_condition_is_added(void **state)
+{
+    (void)state;
+    outcome o;
+    safetensors *made, *base;
+    const char *const projection = "mid_block.attentions.0.transformer_blocks.0.attn2.cond_proj.weight";
+    write_cameras(-1);
+    train(&o, "golden/models/m2m_self", "condition=camera");
+    expect_success(&o);
+    made = open_weights(in_scratch("run/model/unet"));
+    expect_zero(made, projection, false);
+    safetensors_close(&made);
+    RUN(&o, "generate", in_scratch("run/model"), "-i", in_scratch("sets/0/0.png"), "-n", "2", "--steps", "2",
+        "--camera", "ring:4", "--condition-guidance", "3", "-o", in_scratch("made_camera"));
+    expect_success(&o);
+    remove_tree(in_scratch("run"));
+    RUN(&o, "train", in_scratch("train.json"), "--set", "condition=camera", "--set", "lr=0", "--set", "steps=1");
+    expect_success(&o);
+    made = open_weights(in_scratch("run/model/unet"));
+    base = open_weights(in_tests("golden/models/m2m_self/unet"));
+    expect_zero(made, projection, true);
+    expect_zero(made, "condition_embedder.linear_1.weight", false);
+    for (int i = 0; i < safetensors_count(base); i++) {
+        const tensor *a = safetensors_at(base, i), *b = safetensors_find(made, safetensors_name(base, i));
+        assert_non_null(b);
+        assert_memory_equal(a->data, b->data, (size_t)shape_count(a->shape) * sizeof(float));
+    }
+    safetensors_close(&made);
+    safetensors_close(&base);
+    remove_tree(in_scratch("run"));
+}
+
+/* Has training changed the embedder of m2m_self_camera? Not if every set loses its condition: its gradient is 0. */
+static void expect_trained(const char *dropping, bool trained)
+{
+    outcome o;
+    static char from[600];
+    const char *const name = "condition_embedder.linear_2.weight";
+    snprintf(from, sizeof from, "from=%s", in_tests("golden/models/m2m_self_camera"));
+    RUN(&o, "train", in_scratch("train.json"), "--set", from, "--set", "steps=2", "--set", "weight_decay=0", "--set",
+        "drop=0", "--set", "drop_condition=0", "--set", "ema_decay=0", "--set", dropping);
+    expect_success(&o);
+    safetensors *made = open_weights(in_scratch("run/model/unet"));
+    safetensors *base = open_weights(in_tests("golden/models/m2m_self_camera/unet"));
+    const tensor *a = safetensors_find(made, name), *b = safetensors_find(base, name);
+    assert_true(a && b);
+    assert_int_equal(memcmp(a->data, b->data, (size_t)shape_count(a->shape) * sizeof(float)) != 0, trained);
+    safetensors_close(&made);
+    safetensors_close(&base);
+    remove_tree(in_scratch("run"));
+}
+
+static void conditions_are_dropped(void **state)
+{
+    (void)state;
+    write_cameras(-1);
+    expect_trained("drop=0", true);
+    expect_trained("drop=1", false);
+    expect_trained("drop_condition=1", false);
+}
+
+static void images_without_camera_are_told(void **state)
+{
+    (void)state;
+    outcome o;
+    write_cameras(2);
+    train(&o, "golden/models/m2m_self_camera", "flip=true");
+    expect_refused(&o, "flip");
+    train(&o, "golden/models/m2m_self_camera", "condition=position");
+    expect_refused(&o, "condition");
+    train(&o, "golden/models/m2m_self_camera", "images=2");
+    expect_refused(&o, "sets/2");
+    if (!strstr(o.out, "sets/2/0.npy")) fail_msg("said:\n%s", o.out);
+    remove_tree(in_scratch("run"));
+    for (int s = 0; s < 4; s++) write_cameras(s);
+    for (int s = 0; s < 4; s++)
+        for (int k = 0; k < 4; k++) unlink(in_scratch("sets/%d/%d.npy", s, k));
+    train(&o, "golden/models/m2m_self_camera", "images=2");
+    expect_refused(&o, "camera");
+    remove_tree(in_scratch("run"));
+}
+
+static void positions_are_trained(void **state)
+{
+    (void)state;
+    outcome o;
+    train(&o, "golden/models/m2m_dino", "condition=position");
+    expect_success(&o);
+    RUN(&o, "generate", in_scratch("run/model"), "-i", in_scratch("sets/0/0.png"), "-n", "2", "--steps", "2", "--size",
+        "16x16", "--position", "3", "-o", in_scratch("made_position"));
+    expect_success(&o);
+    RUN(&o, "generate", in_scratch("run/model"), "-i", in_scratch("sets/0/0.png"), "--camera", "ring:4", "-o",
+        in_scratch("made_wrong"));
+    expect_refused(&o, "position");
+    remove_tree(in_scratch("run"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_leaves_a_model),
         cmocka_unit_test(interrupted_training_can_go_on),
         cmocka_unit_test(too_little_memory_is_told_first),
+        cmocka_unit_test(dino_trains_and_generates),
+        cmocka_unit_test(a_condition_is_added),
+        cmocka_unit_test(conditions_are_dropped),
+        cmocka_unit_test(images_without_camera_are_told),
+        cmocka_unit_test(positions_are_trained),
     };
     return cmocka_run_group_tests_name("train", tests, prepare, scratch_remove);
 }

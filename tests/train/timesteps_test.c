@@ -143,6 +143,26 @@ static void a_tenth_is_dropped_and_half_is_mirrored(void **state)
     }
 }
 
+/* The condition is dropped in its own share of sets, whatever happens to the context. */
+static void conditions_are_dropped_alone(void **state)
+{
+    (void)state;
+    int alone = 0, context = 0, both = 0;
+    draw_plan p = plan;
+    p.drop = 0.1;
+    p.drop_condition = 0.05;
+    for (int batch = 0; batch < 4000; batch++) {
+        bool all[3], condition[3];
+        draw_dropped(&p, batch, all);
+        draw_condition_dropped(&p, batch, condition);
+        for (int set = 0; set < 3; set++)
+            context += all[set], alone += condition[set], both += all[set] && condition[set];
+    }
+    assert_in_range(context, 1100, 1300);
+    assert_in_range(alone, 528, 672);    /* 600, three sigma: 72 */
+    assert_in_range(both, 36, 84);       /* 60: independent */
+}
+
 /* Seeds keep their meaning: these numbers were written down when the function was made, and change no more. */
 static void seeds_keep_their_meaning(void **state)
 {
@@ -162,6 +182,7 @@ int main(void)
         cmocka_unit_test(timesteps_are_uniform),
         cmocka_unit_test(noise_is_normal_and_never_repeated),
         cmocka_unit_test(a_tenth_is_dropped_and_half_is_mirrored),
+        cmocka_unit_test(conditions_are_dropped_alone),
         cmocka_unit_test(seeds_keep_their_meaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
