@@ -279,6 +279,9 @@ int data_import(const char *kind, const char *source, const char *out, const m2m
              .source = {.path = source, .options = options, .rows = rows, .problems = {.calls = calls}},
              .all = {.problems = {.calls = calls}}};
     int rc = prepare(&j, kind, err);
+    if (!rc && out && j.source.usable)
+        rc = fail(err, M2M_EUNSUPPORTED, "%s: has captions and no images to import; m2m data mis makes sets from "
+                  "captions", source);
     if (!rc && out && !j.source.sets)
         rc = fail(err, M2M_EFORMAT, "%s: has no set to import (%lld records, %lld of them bad)", source,
                   (long long)j.source.records, (long long)problems_total(&j.source.problems));

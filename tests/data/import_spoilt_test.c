@@ -474,9 +474,52 @@ static const spoilt folders[] = {
     {"all_lost", lose_tree, ".", NULL, NULL, M2M_EFORMAT, 0, 0, 0, "no set is left (0 records"},
 };
 
+#define TSV "cc12m.tsv"
+#define URL "https://example.org/3/picture.jpg?w=3"
+#define ROW URL "\ttwo cats & a bird"
+#define BAD_LINE 0, 0, 0, 1
+#define NO_LINE(n) M2M_EFORMAT, 0, 0, n
+#define LAST(text) append, TSV, text, NULL, BAD_LINE
+static const spoilt cc12m[] = {
+    {"file_lost", lose, TSV, NULL, NULL, M2M_EIO, 0, 0, 0, TSV},
+    {"file_a_folder", folder, TSV, NULL, NULL, M2M_EIO, 0, 0, 0, "is a directory"},
+    {"file_empty", put, TSV, "", NULL, NO_LINE(0), "0 records"},
+    {"file_a_header_only", put, TSV, "url\tcaption\n", NULL, NO_LINE(0), "0 records"},
+    {"file_binary", put, TSV, "\x1f\x8b\x08", NULL, NO_LINE(1), "line 1"},
+    {"file_a_page", put, TSV, "<html>\n404\n</html>\n", NULL, NO_LINE(3), "line 3: it has one column"},
+    {"cut_in_an_address", put, TSV, "http://a/b\tc\nhttp://a", NULL, BAD_LINE, "line 2: it has one column"},
+    {"cut_behind_the_tab", put, TSV, "http://a/b\tc\nhttp://a\t", NULL, BAD_LINE, "line 2: its caption is empty"},
+    {"tab_lost", replace, TSV, ROW, URL " two cats", BAD_LINE, "line 4: it has one column"},
+    {"tab_twice", replace, TSV, URL "\t", URL "\t\t", BAD_LINE, "more than two columns"},
+    {"tab_in_the_caption", replace, TSV, "two cats", "two\tcats", BAD_LINE, "more than two columns"},
+    {"tab_at_the_end", replace, TSV, "a bird", "a bird\t", BAD_LINE, "more than two columns"},
+    {"newline_in_the_caption", replace, TSV, "two cats", "two\ncats", BAD_LINE, "line 5: it has one column"},
+    {"return_in_the_caption", replace, TSV, "two cats", "two\rcats", BAD_LINE, "control character"},
+    {"columns_exchanged", replace, TSV, ROW, "two cats\t" URL, BAD_LINE, "its address holds a blank"},
+    {"address_empty", replace, TSV, ROW, "\ttwo cats", BAD_LINE, "no address"},
+    {"address_a_word", replace, TSV, URL, "none", BAD_LINE, "no address"},
+    {"address_without_scheme", replace, TSV, URL, "://a/b", BAD_LINE, "no address"},
+    {"address_without_host", replace, TSV, URL, "http://", BAD_LINE, "no address"},
+    {"address_with_a_blank", replace, TSV, URL, "http://a b", BAD_LINE, "holds a blank"},
+    {"address_not_utf8", replace, TSV, URL, "http://a/\xff", BAD_LINE, "not UTF-8"},
+    {"caption_empty", replace, TSV, "two cats & a bird", "", BAD_LINE, "caption is empty"},
+    {"caption_blank", replace, TSV, "two cats & a bird", "   ", BAD_LINE, "caption is empty"},
+    {"caption_not_utf8", replace, TSV, "two cats", "two \xe9", BAD_LINE, "not UTF-8"},
+    {"caption_half_a_character", replace, TSV, "a bird\n", "a bird\xe2\x80\n", BAD_LINE, "not UTF-8"},
+    {"caption_overlong_utf8", replace, TSV, "two cats", "\xc0\x80", BAD_LINE, "not UTF-8"},
+    {"caption_a_surrogate", replace, TSV, "two cats", "\xed\xa0\x80", BAD_LINE, "not UTF-8"},
+    {"caption_control_character", replace, TSV, "two cats", "two\x1b[2J", BAD_LINE, "control character"},
+    {"caption_delete_character", replace, TSV, "two cats", "two\x7f", BAD_LINE, "control character"},
+    {"caption_zero_byte", bytes_at, TSV, "45", "00", BAD_LINE, "line 1: it holds a control character"},
+    {"line_empty", LAST("\n"), "line 11: it has one column"},
+    {"line_of_a_tab", LAST("\t\n"), "line 11: its first column is no address"},
+    {"header_again", LAST("url\tcaption\n"), "line 11: its first column is no address"},
+};
+
 static const struct { const char *kind; const spoilt *cases; int n; } layouts[] = {
 #define LAYOUT(kind) {#kind, kind, sizeof kind / sizeof kind[0]}
-    LAYOUT(objaverse), LAYOUT(vgsi), LAYOUT(coco), LAYOUT(shards), LAYOUT(folders)};
+    LAYOUT(objaverse), LAYOUT(vgsi), LAYOUT(coco), LAYOUT(shards), LAYOUT(folders),
+    LAYOUT(cc12m)};
 
 /* ---- Running them ---- */
 
@@ -523,7 +566,9 @@ static void bad_is_counted_and_listed(void **state)
     snprintf(source, sizeof source, "%s/source", dir.path);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
         import_run r;
-        layout_import(&r, layouts[i].kind, layout_path(layouts[i].kind), scratch_dir_file(&dir, layouts[i].kind), NULL);
+        layout_copy(layout_path(layouts[i].kind), source);
+        layout_import(&r, layouts[i].kind, source, NULL, NULL);
+        scratch_dir_remove_tree(source);
         assert_true(r.rc == 0 && r.problems == 0);      /* what is spoilt below is sound */
         assert_true(layouts[i].n >= 30);
         for (int k = 0; k < layouts[i].n; k++) failed += try_one(layouts[i].kind, &layouts[i].cases[k]);

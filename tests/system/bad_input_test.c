@@ -103,6 +103,7 @@ static const input_case cases[] = {
     {"import_coco_without_annotations", {"data", "import", "coco", "@empty", OUT}, "instances_train"},
     {"import_coco_of_no_json", {"data", "import", "coco", "@text.png", OUT}, "text.png"},
     {"import_broken_shard", {"data", "import", "shards", "@text.tar", OUT}, "text.tar"},
+    {"import_captions", {"data", "import", "cc12m", "@captions.tsv", OUT}, "m2m data mis"},
     {"import_size_out_of_range", {"data", "import", "folders", "@empty", OUT, "--size", "99999"}, "size"},
     {"import_bad_background", {"data", "import", "folders", "@empty", OUT, "--background", "red"}, "background|red"},
     {"compose_no_pool", {"data", "compose", "@gone", OUT, "--sets", "1"}, "gone"},
@@ -173,6 +174,7 @@ static int prepare(void **state)
     write_file(in_scratch("empty.png"), "", 0);
     write_text(in_scratch("text.png"), "This is no image.\n");
     write_text(in_scratch("text.tar"), "This is no tar.\n");
+    write_text(in_scratch("captions.tsv"), "http://example.org/1.jpg\ta cat\n");
     write_images();
     write_configs();
     st_write_one(in_scratch("latents.safetensors"), "latents", 4, (int[]){2, 4, 8, 8});
