@@ -5,6 +5,7 @@
 #include "show.h"
 #include "stop.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 
 #include <limits.h>
@@ -52,12 +53,19 @@ static int step(void *user, int image, int done, int steps)
     return stop_asked();
 }
 
+typedef char file_path[PATH_MAX + 32];
+
+static void image_path(const job *j, int index, file_path path)
+{
+    int digits = snprintf(NULL, 0, "%d", (int)j->options.n - 1);
+    snprintf(path, sizeof(file_path), "%s/%0*d.png", j->own.o, digits < 3 ? 3 : digits, index);
+}
+
 static int save_image(void *user, int index, const m2m_image *img)
 {
     job *j = user;
-    char path[PATH_MAX + 32];
-    int digits = snprintf(NULL, 0, "%d", (int)j->options.n - 1);
-    snprintf(path, sizeof path, "%s/%0*d.png", j->own.o, digits < 3 ? 3 : digits, index);
+    file_path path;
+    image_path(j, index, path);
     m2m_text texts[2] = {{0}};
     int failed = m2m_generate_texts(j->model, j->given, j->n_given, &j->options, index, j->made, texts, &j->err);
     if (!failed) failed = m2m_image_save(img, path, texts, 2, &j->err);
@@ -69,7 +77,7 @@ static int save_image(void *user, int index, const m2m_image *img)
 /* All images in one picture, about as wide as high. */
 static int save_sheet(job *j)
 {
-    char path[PATH_MAX + 32];
+    file_path path;
     snprintf(path, sizeof path, "%s/contact_sheet.png", j->own.o);
     int columns = (int)ceil(sqrt(j->n_given + j->n_made));
     m2m_image sheet = {0};
@@ -156,6 +164,9 @@ static int finish(job *j, int failed, const m2m_error *err, double seconds)
     if (!stopped) {
         char took[TEXT_SIZE];
         duration_text(seconds, took, sizeof took);
+        file_path next;
+        image_path(j, j->n_made, next);
+        if (file_exists(next)) printf("%s and what follows it is of an earlier run, and stays\n", next);
         printf("%d image%s in %s: %s/contact_sheet.png\n", j->n_made, j->n_made == 1 ? "" : "s", took, j->own.o);
         return EXIT_SUCCESS;
     }

@@ -229,6 +229,10 @@ static void good_input_works(void **state)
     run_case(&o, (const char *const[]){REPLAY, "-n", "2", "--latents", "@latents.safetensors", "--noise",
                                        "@noise2.safetensors", NULL});
     expect_success(&o);
+    assert_null(strstr(o.out, "earlier run"));
+    run_case(&o, (const char *const[]){GENERATE, "-i", "@good.png", NULL});      /* one, where two were made before */
+    expect_success(&o);
+    assert_non_null(strstr(o.out, "001.png and what follows it is of an earlier run"));
     remove_tree(in_scratch("out"));
     mkdir(in_scratch("out"), 0755);
 }
