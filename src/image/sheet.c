@@ -1,5 +1,5 @@
 /* The contact sheet: what was given (framed, with its own rows), then what was made. Small
- * images are enlarged by a whole factor, so that a sheet of 64 x 64 images can be looked at.
+ * images are enlarged by whole factors to fill their cell, so that a sheet of 64 x 64 images can be looked at.
  * Declared in m2m.h. */
 #include "base/error.h"
 #include "image/draw.h"
@@ -35,8 +35,9 @@ static int draw_one(m2m_image *sheet, const m2m_image *img, const layout *l, int
 {
     if (!img->data) return 0; /* not made: its place stays empty */
     m2m_image big;
-    int rc =
-        image_resize(&big, img, img->width * l->zoom, img->height * l->zoom, RESIZE_NEAREST, err);
+    int zoom = l->cell_w * l->zoom / img->width, tall = l->cell_h * l->zoom / img->height;
+    if (tall < zoom) zoom = tall;
+    int rc = image_resize(&big, img, img->width * zoom, img->height * zoom, RESIZE_NEAREST, err);
     if (rc) return rc;
     x += (l->cell_w * l->zoom - big.width) / 2;
     y += (l->cell_h * l->zoom - big.height) / 2;
