@@ -30,7 +30,8 @@ const fast_table TABLE = {
         ROW(layer_norm), ROW(layer_norm_grad, .scratch = layer_norm_grad_scratch),
         ROW(attention, .scratch = attention_scratch), ROW(attention_grad, .scratch = attention_grad_scratch),
         ROW(concat), ROW(slice), ROW(slice_grad), ROW(permute), ROW(resize_nearest), ROW(resize_nearest_grad),
-        ROW(avg_pool), ROW(avg_pool_grad), ROW(sum_to, .scratch = sum_to_scratch), ROW(broadcast_to),
+        ROW(avg_pool), ROW(avg_pool_grad), ROW(window_max), ROW(window_mean),
+        ROW(sum_to, .scratch = sum_to_scratch), ROW(broadcast_to),
     },
     .adamw = fast_adamw, .lerp = fast_lerp, .accumulate = fast_accumulate, .sum_squares = fast_sum_squares,
 };

@@ -220,6 +220,56 @@ static void fast_avg_pool_grad(const call *c)
     run_spans(c->be, shape_rows(c->n->shape), 1, (double)shape_last(c->n->shape), avg_pool_grad_span, c);
 }
 
+/* ---- windows: items are pixels of the result ---- */
+
+/* The pixels of x inside the window of output pixel p: rows and columns. */
+static int64_t window_inside(const call *c, int64_t p, span *rows, span *columns)
+{
+    const attr *a = &c->n->attr;
+    const shape x = c->n->in[0]->shape, y = c->n->shape;
+    const int64_t oy = p / y.dim[2] % y.dim[1] * a->stride - a->pad[0], ox = p % y.dim[2] * a->stride - a->pad[0];
+    *rows = (span){oy < 0 ? 0 : oy, oy + a->dim < x.dim[1] ? oy + a->dim : x.dim[1]};
+    *columns = (span){ox < 0 ? 0 : ox, ox + a->dim < x.dim[2] ? ox + a->dim : x.dim[2]};
+    return p / (y.dim[1] * y.dim[2]) * x.dim[1];
+}
+
+/* NaN wins. */
+static void max_row(float *to, const float *from, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) to[i] = from[i] > to[i] || from[i] != from[i] ? from[i] : to[i];
+}
+
+static void window_span(const void *ctx, span s, int worker)
+{
+    const call *c = ctx;
+    const shape x = c->n->in[0]->shape;
+    const int64_t ch = x.dim[3];
+    const bool largest = c->n->op == OP_window_max;
+    (void)worker;
+    for (int64_t p = s.first; p < s.end; p++) {
+        span rows, columns;
+        const int64_t top = window_inside(c, p, &rows, &columns);
+        float *to = (float *)c->out + p * ch;
+        for (int64_t i = rows.first; i < rows.end; i++)
+            for (int64_t k = columns.first; k < columns.end; k++) {
+                const float *from = (const float *)c->in[0] + ((top + i) * x.dim[2] + k) * ch;
+                if (i == rows.first && k == columns.first) memcpy(to, from, (size_t)ch * sizeof(float));
+                else if (largest) max_row(to, from, ch);
+                else add_row(to, from, ch);
+            }
+        const float part = 1 / (float)((rows.end - rows.first) * (columns.end - columns.first));
+        for (int64_t i = 0; !largest && i < ch; i++) to[i] *= part;
+    }
+}
+
+static void fast_window_max(const call *c)
+{
+    const double cost = (double)(c->n->attr.dim * c->n->attr.dim) * (double)shape_last(c->n->shape);
+    run_spans(c->be, shape_rows(c->n->shape), 1, cost, window_span, c);
+}
+
+static void fast_window_mean(const call *c) { fast_window_max(c); }
+
 /* ---- sums: x [blocks, times, count, inner] -> [blocks, 1, count, 1] ---- */
 
 /* `rows` rows of x, n wide, summed: float over SUM_ROWS rows, then double. */

@@ -119,6 +119,48 @@ static void ref_avg_pool_grad(const call *c)
     }
 }
 
+/* The pixels of x that output pixel p of y looks at: rows and columns, first .. end-1. */
+typedef struct window {
+    int64_t b, y0, y1, x0, x1;
+} window;
+
+static window window_at(const attr *a, shape x, shape y, int64_t p)
+{
+    const int64_t oy = p / y.dim[2] % y.dim[1] * a->stride - a->pad[0], ox = p % y.dim[2] * a->stride - a->pad[0];
+    const int64_t ey = oy + a->dim, ex = ox + a->dim;
+    return (window){p / (y.dim[1] * y.dim[2]), oy < 0 ? 0 : oy, ey < x.dim[1] ? ey : x.dim[1], ox < 0 ? 0 : ox,
+                    ex < x.dim[2] ? ex : x.dim[2]};
+}
+
+static void ref_window_max(const call *c)
+{
+    const shape x = c->n->in[0]->shape, y = c->n->shape;
+    for (int64_t p = 0; p < shape_rows(y); p++)
+        for (int64_t j = 0, ch = y.dim[3]; j < ch; j++) {
+            const window w = window_at(&c->n->attr, x, y, p);
+            real most = IN(0)[((w.b * x.dim[1] + w.y0) * x.dim[2] + w.x0) * ch + j];
+            for (int64_t i = w.y0; i < w.y1; i++)
+                for (int64_t k = w.x0; k < w.x1; k++) {
+                    const real v = IN(0)[((w.b * x.dim[1] + i) * x.dim[2] + k) * ch + j];
+                    if (v > most || v != v) most = v;
+                }
+            OUT[p * ch + j] = most;
+        }
+}
+
+static void ref_window_mean(const call *c)
+{
+    const shape x = c->n->in[0]->shape, y = c->n->shape;
+    for (int64_t p = 0; p < shape_rows(y); p++)
+        for (int64_t j = 0, ch = y.dim[3]; j < ch; j++) {
+            const window w = window_at(&c->n->attr, x, y, p);
+            double sum = 0;
+            for (int64_t i = w.y0; i < w.y1; i++)
+                for (int64_t k = w.x0; k < w.x1; k++) sum += IN(0)[((w.b * x.dim[1] + i) * x.dim[2] + k) * ch + j];
+            OUT[p * ch + j] = (real)(sum / (double)((w.y1 - w.y0) * (w.x1 - w.x0)));
+        }
+}
+
 /* The offset in x of item i of those that are summed to y's element 0, or (kept) of y's element i. */
 static int64_t sum_offset(shape x, shape y, int64_t i, bool kept)
 {

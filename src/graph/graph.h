@@ -112,6 +112,9 @@ node *to_channels_last(graph *g, node *x);               /* [B,C,H,W] -> [B,H,W,
 node *to_channels_first(graph *g, node *x);
 node *resize_nearest(graph *g, node *x, int64_t h, int64_t w);
 node *avg_pool(graph *g, node *x, int k);
+/* k x k windows; every one must touch x: pad < k. Only what is inside x counts. */
+node *window_max(graph *g, node *x, int k, int stride, int pad);
+node *window_mean(graph *g, node *x, int k, int stride, int pad);
 node *sum_to(graph *g, node *x, shape s);
 node *broadcast_to(graph *g, node *x, shape s);
 node *mean(graph *g, node *x);                            /* -> [1] */

@@ -47,6 +47,21 @@ node *avg_pool(graph *g, node *x, int k) { return resample(g, OP_avg_pool, x, k,
 
 /* ---- shapes ---- */
 
+static node *window_op(graph *g, op_id op, node *x, int k, int stride, int pad)
+{
+    return graph_op(g, op, 1, (node *[]){x}, (attr){.dim = k, .stride = stride, .pad = {pad, pad, pad, pad}});
+}
+
+node *window_max(graph *g, node *x, int k, int stride, int pad)
+{
+    return window_op(g, OP_window_max, x, k, stride, pad);
+}
+
+node *window_mean(graph *g, node *x, int k, int stride, int pad)
+{
+    return window_op(g, OP_window_mean, x, k, stride, pad);
+}
+
 void sh_concat(graph *g, node *n, shape *parts)
 {
     (void)parts;
@@ -113,6 +128,22 @@ void sh_avg_pool(graph *g, node *n, shape *parts)
         return;
     }
     n->shape = SHAPE(x.dim[0], x.dim[1] / k, x.dim[2] / k, x.dim[3]);
+}
+
+void sh_window(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    shape x = n->in[0]->shape;
+    const attr *a = &n->attr;
+    char text[80];
+    const bool fits = x.rank == 4 && a->dim >= 1 && a->stride >= 1 && a->pad[0] >= 0 && a->pad[0] < a->dim;
+    if (!fits || x.dim[1] + 2 * a->pad[0] < a->dim || x.dim[2] + 2 * a->pad[0] < a->dim) {
+        rule_fail(g, "%s: windows of %d with %d around do not fit %s", op_name(n->op), a->dim, a->pad[0],
+                  shape_text(x, text, sizeof text));
+        return;
+    }
+    n->shape = SHAPE(x.dim[0], (x.dim[1] + 2 * a->pad[0] - a->dim) / a->stride + 1,
+                     (x.dim[2] + 2 * a->pad[0] - a->dim) / a->stride + 1, x.dim[3]);
 }
 
 /* ---- gradients ---- */

@@ -7,6 +7,7 @@
 #include "lib/job.h"
 #include "lib/setjob.h"
 #include "models/features.h"
+#include "models/inception.h"
 #include "models/text_states.h"
 #include "models/vae_graph.h"
 #include "train/modeldir.h"
@@ -235,6 +236,43 @@ static int run_text_encoder(const request *q, m2m_error *err)
     return status;
 }
 
+/* ---- inception ---- */
+
+static int run_inception_graph(const request *q, inception_graph *t, const float *pixels, m2m_error *err)
+{
+    node *wanted[3] = {t->features, t->logits, t->logits_unbiased};
+    exec *x = exec_new(t->g, q->be, wanted, 3, err);
+    if (!x) return M2M_EUNSUPPORTED;
+    int status = exec_write(x, t->pixels, pixels, err);
+    if (!status) status = exec_run(x, err);
+    if (!status) {
+        results_add_output(q->out, x, "", "features", t->features, t->features->shape);
+        results_add_output(q->out, x, "", "logits", t->logits, t->logits->shape);
+        results_add_output(q->out, x, "", "logits_unbiased", t->logits_unbiased, t->logits_unbiased->shape);
+    }
+    exec_free(x);
+    return status;
+}
+
+static int run_inception(const request *q, m2m_error *err)
+{
+    inception_model m;
+    inception_graph t = {0};
+    shape s;
+    float *pixels = NULL;
+    const char *name = job_has(q->in, "pixel_values") ? "pixel_values" : job_has(q->in, "sample") ? "sample" : NULL;
+    int status = inception_open(&m, q->dir, err);
+    if (status) return status;
+    if (!(pixels = job_floats(q->in, name ? name : "pixel_values", 4, &s, err))) status = M2M_ESHAPE;
+    if (!status) status = size_is(q, name, s.dim[1], 3, "channels", err);
+    if (!status) status = inception_graph_build(&t, &m, (int)s.dim[0], (int)s.dim[2], (int)s.dim[3], err);
+    if (!status) status = run_inception_graph(q, &t, pixels, err);
+    inception_graph_free(&t);
+    free(pixels);
+    inception_close(&m);
+    return status;
+}
+
 /* ---- m2m ---- */
 
 static int run_m2m(const request *q, m2m_error *err)
@@ -263,6 +301,7 @@ static const struct component {
     {"unet", run_unet, true},         {"vae_encoder", run_vae_encoder, false}, {"vae_decoder", run_vae_decoder, false},
     {"vae", run_vae_whole, true},     {"m2m", run_m2m, true},
     {"image_encoder", run_image_encoder, false}, {"text_encoder", run_text_encoder, false},
+    {"inception", run_inception, false},
 };
 
 static const struct component *find_component(const char *name, m2m_error *err)
@@ -270,7 +309,7 @@ static const struct component *find_component(const char *name, m2m_error *err)
     for (size_t i = 0; i < sizeof components / sizeof *components; i++)
         if (!strcmp(components[i].name, name)) return &components[i];
     fail(err, M2M_EINVAL, "component: %s, wanted unet, vae_encoder, vae_decoder, vae, image_encoder, "
-         "text_encoder or m2m", name);
+         "text_encoder, inception or m2m", name);
     return NULL;
 }
 

@@ -80,23 +80,29 @@ node *nn_linear(nn *n, const char *name, node *x, int64_t out, bool bias)
     return nn_leave(n, linear_op(n->g, x, w, b));
 }
 
-static node *conv(nn *n, const char *name, node *x, int64_t out, int kernel, int stride, const int pad[4])
+static node *conv(nn *n, const char *name, node *x, int64_t out, int height, int width, int stride, const int pad[4])
 {
-    int64_t in = shape_last(x->shape), fan_in = in * kernel * kernel;
+    int64_t in = shape_last(x->shape), fan_in = in * height * width;
     nn_enter(n, "%s", name);
-    node *w = nn_param(n, "weight", SHAPE(out, in, kernel, kernel), INIT_UNIFORM, fan_in);
+    node *w = nn_param(n, "weight", SHAPE(out, in, height, width), INIT_UNIFORM, fan_in);
     node *b = nn_param(n, "bias", SHAPE(out), INIT_UNIFORM, fan_in);
     return nn_leave(n, conv2d_op(n->g, x, w, b, stride, pad));
 }
 
 node *nn_conv(nn *n, const char *name, node *x, int64_t out, int kernel, int stride, int pad)
 {
-    return conv(n, name, x, out, kernel, stride, (int[4]){pad, pad, pad, pad});
+    return conv(n, name, x, out, kernel, kernel, stride, (int[4]){pad, pad, pad, pad});
 }
 
 node *nn_conv_down_asymmetric(nn *n, const char *name, node *x, int64_t out)
 {
-    return conv(n, name, x, out, 3, 2, (int[4]){0, 1, 0, 1});
+    return conv(n, name, x, out, 3, 3, 2, (int[4]){0, 1, 0, 1});
+}
+
+node *nn_conv_oblong(nn *n, const char *name, node *x, int64_t out, int height, int width)
+{
+    const int pad[4] = {height / 2, height / 2, width / 2, width / 2};
+    return conv(n, name, x, out, height, width, 1, pad);
 }
 
 static void affine(nn *n, int64_t c, node **w, node **b)

@@ -26,6 +26,8 @@ node *nn_linear(nn *n, const char *name, node *x, int64_t out, bool bias);
 node *nn_conv(nn *n, const char *name, node *x, int64_t out, int kernel, int stride, int pad);
 /* The VAE's downsampler: pads bottom and right by one, 3x3, stride 2 (diffusers Downsample2D with padding 0). */
 node *nn_conv_down_asymmetric(nn *n, const char *name, node *x, int64_t out);
+/* A kernel of odd sides height x width, stride 1, padded so that the size stays. */
+node *nn_conv_oblong(nn *n, const char *name, node *x, int64_t out, int height, int width);
 node *nn_group_norm(nn *n, const char *name, node *x, int groups, float eps, bool with_silu);
 node *nn_layer_norm(nn *n, const char *name, node *x, float eps);
 

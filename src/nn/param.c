@@ -144,6 +144,13 @@ int param_own_f32(param *p, m2m_error *err)
     return 0;
 }
 
+float *param_new_f32(param *p, m2m_error *err)
+{
+    float *data = new_data(p, err);
+    if (data) own(p, data);
+    return data;
+}
+
 size_t paramset_bytes(const paramset *s)
 {
     size_t bytes = 0;

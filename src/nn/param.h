@@ -26,6 +26,9 @@ int paramset_init(paramset *s, uint64_t seed, m2m_error *err);
 /* Makes p own its data as float32 (training changes it); converts what a file mapped. */
 int param_own_f32(param *p, m2m_error *err);
 
+/* Makes p own new float32 data, not filled yet, and returns it; NULL: out of memory. */
+float *param_new_f32(param *p, m2m_error *err);
+
 size_t paramset_bytes(const paramset *s);  /* of all data, as stored */
 int64_t paramset_elements(const paramset *s);
 
