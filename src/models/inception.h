@@ -1,6 +1,6 @@
 /* The Inception-v3 that FID and the inception score are told by: pytorch-fid's fid_inception_v3 (its
- * pt_inception-2015-12-05 weights), which is torchvision's Inception3 with average pools that do not count padding and a
- * maximum pool in Mixed_7c.
+ * pt_inception-2015-12-05 weights), which is torchvision's Inception3 with average pools that do not count padding and
+ * a maximum pool in Mixed_7c.
  *
  * Weights: a folder with model.safetensors (or its sub-folder inception) that holds the state_dict under its own names,
  * as tools/convert_inception.py writes it. Batch norms are folded into the convolutions when they are opened. */
