@@ -40,8 +40,10 @@ static int plan(void *user, int64_t bytes, int64_t context_bytes)
 {
     job *j = user;
     char all[TEXT_SIZE], context[TEXT_SIZE];
-    show_line(j->show, "memory: at most %s; each context image takes %s of it", bytes_text(bytes, all, sizeof all),
-              bytes_text(context_bytes, context, sizeof context));
+    bytes_text(bytes, all, sizeof all);
+    bytes_text(context_bytes, context, sizeof context);
+    if (context_bytes) show_line(j->show, "memory: at most %s; each context image takes %s of it", all, context);
+    else show_line(j->show, "memory: at most %s", all);
     show_progress(j->show, "denoising", 0, j->options.n * j->options.steps);
     return stop_asked();
 }
@@ -103,7 +105,7 @@ static bool consistent(const command *c, const args *a, const job *j)
     }
     if (!args_require(c, a, "o")) return false;
     if (!j->own.i.count && !j->options.latents && !j->options.prompt) {
-        say_usage(c, "no image is given: wanted -i IMAGE, once or more");
+        say_usage(c, "no image is given: wanted -i IMAGE, once or more (or --prompt TEXT)");
         return false;
     }
     if (j->options.negative_prompt && !j->options.prompt) {
@@ -220,16 +222,18 @@ static int run(const command *c, int argc, char **argv)
 
 const command command_generate = {
     .name = "generate",
-    .synopsis = "[MODEL] -i IMAGE [-i IMAGE …] -o DIR [options]",
+    .synopsis = "[MODEL] -i IMAGE [-i IMAGE …] -o DIR [options], or MODEL --prompt TEXT -o DIR [options]",
     .purpose = "make more images of the set that the given images belong to",
     .text = "MODEL is a directory in diffusers' layout; left out, the embedded model is used. Images are made one\n"
             "after another, each looking at the last --window images before it, given or made. Each is written when\n"
-            "it is done, with a record of how it was made; Ctrl-C keeps what is finished.\n"
+            "it is done, with a record of how it was made; Ctrl-C keeps what is finished. A text-to-image directory\n"
+            "(StableDiffusionPipeline) takes --prompt in the place of images; of a long one it sees the first 77 tokens.\n"
             "\n"
             "Examples:\n"
             "  m2m generate -i cat.png -i dog.png -i fox.png -n 8 -o out\n"
             "  m2m generate -i cat.png -o out --seed 7 --steps 25 --guidance 5\n"
             "  m2m generate models/mine -i photo.jpg --size 64x64 --fit crop -o out\n"
+            "  m2m generate stable-diffusion-2-1-base --prompt 'a red fox in the snow' --scheduler euler -n 1 -o out\n"
             "\n"
             "Exact replay: --save-latents keeps what was made; --latents and --noise put tensors in the place of\n"
             "images and seed, to compare with another program.",

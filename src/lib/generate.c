@@ -1,4 +1,4 @@
-/* m2m_generate: images in, contexts, the auto-regressive rollout, images out. */
+/* m2m_generate: images in, contexts, the auto-regressive rollout, images out; or a prompt in (prompt.c). */
 #include "m2m.h"
 
 #include "base/opts.h"
@@ -10,9 +10,12 @@
 
 #include <stdlib.h>
 
+static bool from_text(const generation *q) { return q->m->unet.config.variant == SET_NONE; }
+
 static int check_options(const generation *q, int n_given, m2m_error *err)
 {
     const m2m_generate_options *o = q->o;
+    if (from_text(q)) return prompt_check(q, n_given, err);
     if (o->prompt || o->negative_prompt)
         return fail(err, M2M_EINVAL, "prompt: %s makes images from images; wanted a text-to-image directory",
                     q->m->dir);
@@ -39,9 +42,14 @@ static int allocate(generation *q, m2m_error *err)
 static int tell_plan(const generation *q, m2m_error *err)
 {
     if (!q->calls || !q->calls->plan) return 0;
-    int64_t bytes = q->m->facts.weight_bytes + (int64_t)(rollout_bytes(q->rollout) + pixels_bytes(q->decoder));
+    int64_t bytes = q->m->facts.weight_bytes + (int64_t)pixels_bytes(q->decoder), per_image = 0;
+    if (q->painter) bytes += (int64_t)painter_bytes(q->painter);
+    if (q->rollout) {
+        bytes += (int64_t)rollout_bytes(q->rollout);
+        per_image = (int64_t)rollout_bytes_per_image(q->rollout);
+    }
     if (q->sight) bytes += (int64_t)sight_bytes(q->sight);
-    if (!q->calls->plan(q->calls->user, bytes, (int64_t)rollout_bytes_per_image(q->rollout))) return 0;
+    if (!q->calls->plan(q->calls->user, bytes, per_image)) return 0;
     return fail(err, M2M_ECANCELLED, "cancelled");
 }
 
@@ -58,19 +66,25 @@ static int open_sight(generation *q, m2m_error *err)
     return q->sight ? 0 : M2M_EINVAL;
 }
 
-static int open_models(generation *q, m2m_error *err)
+static int open_rollout(generation *q, m2m_error *err)
 {
     const m2m_generate_options *o = q->o;
     const m2m_model *m = q->m;
-    q->be = device_open(o->device, (int)o->threads, o->exact != 0, NULL, err);
-    if (!q->be) return M2M_EDEVICE;
     rollout_options r = {.steps = (int)o->steps, .guidance = o->guidance, .sampler = o->scheduler,
                          .window = (int)o->window, .no_cache = o->no_cache != 0, .tokens = q->tokens,
                          .conditioned = q->conditions != NULL, .condition_guidance = o->condition_guidance};
     q->rollout =
         rollout_new(&m->unet.config, m->unet.params, q->be, &m->schedule, q->latent_h, q->latent_w, &r, err);
-    if (!q->rollout) return M2M_EINVAL;
-    q->decoder = pixels_new(&m->vae, q->be, VAE_DECODE, 1, q->height, q->width, err);
+    return q->rollout ? 0 : M2M_EINVAL;
+}
+
+static int open_models(generation *q, m2m_error *err)
+{
+    q->be = device_open(q->o->device, (int)q->o->threads, q->o->exact != 0, NULL, err);
+    if (!q->be) return M2M_EDEVICE;
+    int status = from_text(q) ? prompt_open(q, err) : open_rollout(q, err);
+    if (status) return status;
+    q->decoder = pixels_new(&q->m->vae, q->be, VAE_DECODE, 1, q->height, q->width, err);
     return q->decoder ? open_sight(q, err) : M2M_EINVAL;
 }
 
@@ -84,10 +98,11 @@ static int prepare(generation *q, const m2m_image *given, int n_given, m2m_error
     if (!status) status = given_noise(q, err);
     if (!status) status = allocate(q, err);
     if (!status && !q->o->latents) q->tokens = model_tokens(q->m, q->width, q->height);
-    q->content = context_floats(&q->m->unet.config, q->latent_h, q->latent_w, q->tokens);
+    if (!from_text(q))
+        q->content = context_floats(&q->m->unet.config, q->latent_h, q->latent_w, q->tokens);
     if (!status) status = open_models(q, err);
     if (!status) status = tell_plan(q, err);
-    if (!status && !q->o->latents) status = given_encode(q, given, err);
+    if (!status && q->given && !q->o->latents) status = given_encode(q, given, err);
     for (int i = 0; i < q->given && !status; i++) {
         context_image image = {q->contents + i * q->content, given_condition(q, i)};
         status = rollout_add(q->rollout, &image, err);
@@ -107,7 +122,7 @@ static int on_step(void *user, int step, int steps)
 static int remember(generation *q, int i, const m2m_image *made, m2m_error *err)
 {
     const float *condition = given_condition(q, q->given + i);
-    if (i + 1 == q->o->n) return 0;
+    if (i + 1 == q->o->n || from_text(q)) return 0;
     if (!q->sight) return rollout_add(q->rollout, &(context_image){q->made + i * q->floats, condition}, err);
     float *seen = malloc((size_t)q->content * sizeof *seen);
     if (!seen) return fail(err, M2M_ENOMEM, "no memory for features");
@@ -117,19 +132,26 @@ static int remember(generation *q, int i, const m2m_image *made, m2m_error *err)
     return status;
 }
 
+static int denoise(generation *q, int i, const float *noise, m2m_error *err)
+{
+    float *latent = q->made + i * q->floats;
+    float *trajectory = q->trajectory ? q->trajectory + i * (q->o->steps + 1) * q->floats : NULL;
+    if (from_text(q)) return prompt_make(q, noise, latent, trajectory, on_step, err);
+    rollout_image image = {.noise = noise, .latent = latent, .condition = given_condition(q, q->given + i),
+                           .trajectory = trajectory, .step = on_step, .user = q};
+    return rollout_make(q->rollout, &image, err);
+}
+
 static int make_one(generation *q, int i, m2m_image *made, m2m_error *err)
 {
     float *latent = q->made + i * q->floats, *noise = NULL;
-    float *trajectory = q->trajectory ? q->trajectory + i * (q->o->steps + 1) * q->floats : NULL;
     if (!q->noise) {
         noise = malloc((size_t)q->floats * sizeof *noise);
         if (!noise) return fail(err, M2M_ENOMEM, "no memory for noise");
         noise_of_image(q->o->rng, (uint64_t)q->o->seed, i, noise, (size_t)q->floats);
     }
     q->index = i;
-    rollout_image image = {.noise = noise ? noise : q->noise + i * q->floats, .latent = latent, .step = on_step,
-                           .condition = given_condition(q, q->given + i), .trajectory = trajectory, .user = q};
-    int status = rollout_make(q->rollout, &image, err);
+    int status = denoise(q, i, noise ? noise : q->noise + i * q->floats, err);
     free(noise);
     if (!status) status = pixels_decode(q->decoder, latent, q->image, err);
     if (!status) status = image_from_chw(made, q->image, q->width, q->height, err);
@@ -160,10 +182,11 @@ int m2m_generate(const m2m_model *model, const m2m_image *given, int n_given, co
     for (int i = 0; i < options->n && !status; i++) status = make_one(&q, i, &made[i], err);
     if (!status) status = save_latents(&q, err);
     rollout_free(q.rollout);
+    painter_free(q.painter);
     pixels_free(q.decoder);
     sight_free(q.sight);
     if (q.be) q.be->close(q.be);
-    float *all[] = {q.contents, q.conditions, q.noise, q.made, q.trajectory, q.image};
+    float *all[] = {q.contents, q.conditions, q.states, q.noise, q.made, q.trajectory, q.image};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     return status;
 }

@@ -1,7 +1,9 @@
-/* What m2m_generate works with, and what it is given: images, or tensors in their place, and task conditions. */
+/* What m2m_generate works with, and what it is given: images, or tensors in their place, and task conditions; or a
+ * prompt. */
 #ifndef LIB_GENERATION_H
 #define LIB_GENERATION_H
 
+#include "diffusion/painter.h"
 #include "diffusion/rollout.h"
 #include "image/resize.h"
 #include "lib/model.h"
@@ -29,7 +31,9 @@ typedef struct generation {
     float *image;            /* [3, H, W] */
     pixels *decoder;
     sight *sight;            /* M2M-DINO */
-    rollout *rollout;
+    rollout *rollout;        /* M2M */
+    float *states;           /* text-to-image: [2, T,D], of the negative prompt and of the prompt */
+    painter *painter;
     int index;               /* image being made */
 } generation;
 
@@ -44,5 +48,11 @@ int given_encode(generation *q, const m2m_image *images, m2m_error *err);
 int given_conditions(generation *q, m2m_error *err);
 /* Of image `index` of given + made ones; NULL: it has none. */
 const float *given_condition(const generation *q, int index);
+
+/* Text-to-image: options that don't fit; the states and the painter; one image's latent. */
+int prompt_check(const generation *q, int n_given, m2m_error *err);
+int prompt_open(generation *q, m2m_error *err);
+int prompt_make(generation *q, const float *noise, float *latent, float *trajectory, painter_step *step,
+                m2m_error *err);
 
 #endif

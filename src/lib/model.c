@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "models/ldm.h"
 #include "models/m2m.h"
+#include "text/tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,38 +92,72 @@ int pipeline_schedule(schedule *s, const char *dir, m2m_error *err)
 
 /* ---- opening ---- */
 
-static int measure(m2m_model *m, m2m_error *err)
+static int context_bytes_of(const m2m_model *m, int side, int length, int64_t *bytes, m2m_error *err)
 {
     clean_graph t;
-    bool self = m->unet.config.variant == SET_SELF;
-    int side = model_latent_side(m), f = vae_factor(&m->vae.config), tokens = model_tokens(m, side * f, side * f);
+    *bytes = 0;
+    if (m->unet.config.variant == SET_NONE) return 0;
+    int status = clean_graph_build(&t, &m->unet.config, m->unet.params, side, side, length, err);
+    if (!status) *bytes = (int64_t)cross_bytes_per_image(&t.c);
+    clean_graph_free(&t);
+    return status;
+}
+
+static int measure(m2m_model *m, m2m_error *err)
+{
+    static const char *const kinds[] = {[SET_NONE] = "text-to-image", [SET_SELF] = "m2m-self", [SET_DINO] = "m2m-dino"};
+    set_variant variant = m->unet.config.variant;
+    int64_t context;
+    int side = model_latent_side(m), f = vae_factor(&m->vae.config), length = model_tokens(m, side * f, side * f);
     size_t bytes = paramset_bytes(m->unet.params) + paramset_bytes(m->vae.params);
-    if (!self) bytes += paramset_bytes(m->vision.encoder.params);
-    int status = clean_graph_build(&t, &m->unet.config, m->unet.params, side, side, tokens, err);
+    if (variant == SET_DINO) bytes += paramset_bytes(m->vision.encoder.params);
+    if (variant == SET_NONE) bytes += paramset_bytes(m->text.params);
+    int status = context_bytes_of(m, side, length, &context, err);
     if (!status)
         m->facts = (m2m_model_facts){
-            .dir = m->dir, .kind = self ? "m2m-self" : "m2m-dino", .sha256 = m->sha256,
+            .dir = m->dir, .kind = kinds[variant], .sha256 = m->sha256,
             .parameters = paramset_elements(m->unet.params),
             .weight_bytes = (int64_t)bytes,
             .width = side * f, .height = side * f,
             .latent_channels = m->vae.config.latent_channels, .latent_factor = f,
-            .context_bytes = (int64_t)cross_bytes_per_image(&t.c),
+            .context_bytes = context,
         };
-    clean_graph_free(&t);
     return status;
+}
+
+static int open_text(m2m_model *m, m2m_error *err)
+{
+    char *dir = component_dir(m->dir, "tokenizer");
+    int status = dir ? tokenizer_open(&m->tokenizer, dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
+    free(dir);
+    if (!status) status = text_model_open(&m->text, m->dir, true, err);
+    if (!status && m->text.config.width != m->unet.config.cross_dim)
+        status = fail(err, M2M_ESHAPE, "%s: the U-Net takes text states %d wide, the text encoder gives %d", m->dir,
+                      m->unet.config.cross_dim, m->text.config.width);
+    return status;
+}
+
+/* What the images are made from. */
+static int open_condition(m2m_model *m, bool text, m2m_error *err)
+{
+    set_variant variant = m->unet.config.variant;
+    if (text != (variant == SET_NONE))
+        return fail(err, M2M_EUNSUPPORTED, "%s: its U-Net has %s image_set_attention, but its _class_name is %s",
+                    m->dir, text ? "an" : "no", text ? "StableDiffusionPipeline" : "M2MPipeline");
+    if (variant == SET_DINO) return vision_open(&m->vision, m->dir, true, m->unet.config.cross_dim, err);
+    return text ? open_text(m, err) : 0;
 }
 
 static int open_parts(m2m_model *m, m2m_error *err)
 {
     char class_name[64];
     int status = pipeline_class(m->dir, class_name, sizeof class_name, err);
-    if (!status && strcmp(class_name, "M2MPipeline"))
-        status = fail(err, M2M_EUNSUPPORTED, "%s: _class_name is %s, wanted M2MPipeline", m->dir, class_name);
+    bool text = !status && !strcmp(class_name, "StableDiffusionPipeline");
+    if (!status && !text && strcmp(class_name, "M2MPipeline"))
+        status = fail(err, M2M_EUNSUPPORTED, "%s: _class_name is %s, wanted M2MPipeline or StableDiffusionPipeline",
+                      m->dir, class_name);
     if (!status) status = unet_model_open(&m->unet, m->dir, true, err);
-    if (!status && m->unet.config.variant == SET_NONE)
-        status = fail(err, M2M_EUNSUPPORTED, "%s: its U-Net has no image_set_attention", m->dir);
-    if (!status && m->unet.config.variant == SET_DINO)
-        status = vision_open(&m->vision, m->dir, true, m->unet.config.cross_dim, err);
+    if (!status) status = open_condition(m, text, err);
     if (!status) status = vae_model_open(&m->vae, m->dir, true, err);
     if (!status) status = pipeline_schedule(&m->schedule, m->dir, err);
     if (!status && m->unet.config.in_channels != m->vae.config.latent_channels)
@@ -152,6 +187,8 @@ void m2m_model_close(m2m_model **model)
     unet_model_close(&m->unet);
     vae_model_close(&m->vae);
     vision_close(&m->vision);
+    text_model_close(&m->text);
+    tokenizer_close(&m->tokenizer);
     schedule_free(&m->schedule);
     pthread_mutex_destroy(&m->lock);
     free(m->dir);

@@ -12,6 +12,8 @@ struct m2m_model {
     unet_model unet;
     vae_model vae;
     vision vision;           /* M2M-DINO; else zero */
+    text_model text;         /* text-to-image; else zero */
+    struct tokenizer *tokenizer;
     schedule schedule;
     m2m_model_facts facts;
     pthread_mutex_t lock;    /* guards sha256, which is computed when first asked for */

@@ -42,7 +42,7 @@ static char *parameters_text(const record *r)
     const m2m_generate_options *o = r->options;
     const m2m_image *img = &r->made[r->index];
     if (o->prompt) str_printf(&s, "%s\n", o->prompt);
-    if (o->negative_prompt) str_printf(&s, "Negative prompt: %s\n", o->negative_prompt);
+    if (o->negative_prompt && *o->negative_prompt) str_printf(&s, "Negative prompt: %s\n", o->negative_prompt);
     str_printf(&s, "Steps: %lld", (long long)o->steps);
     add_value(&s, "Sampler", sampler_name(o->scheduler));
     str_add(&s, ", CFG scale: ");
@@ -73,6 +73,7 @@ static bool add_context(cJSON *o, const record *r)
     cJSON *list = cJSON_AddArrayToObject(o, "context");
     int64_t all = (int64_t)r->n_given + r->index, first = all > r->options->window ? all - r->options->window : 0;
     bool good = list != NULL;
+    if (r->options->prompt) return good;          /* images from a prompt don't look at each other */
     for (int64_t i = first; i < all && good; i++) {
         bool user = i < r->n_given;
         const m2m_image *img = user ? &r->given[i] : &r->made[i - r->n_given];
@@ -111,6 +112,9 @@ static bool add_facts(cJSON *o, const record *r)
         cJSON_AddNumberToObject(o, "window", (double)q->window),
         q->condition_guidance < 0 ? cJSON_AddNullToObject(o, "condition_guidance")
                                   : cJSON_AddNumberToObject(o, "condition_guidance", q->condition_guidance),
+        q->prompt ? cJSON_AddStringToObject(o, "prompt", q->prompt) : cJSON_AddNullToObject(o, "prompt"),
+        q->negative_prompt ? cJSON_AddStringToObject(o, "negative_prompt", q->negative_prompt)
+                           : cJSON_AddNullToObject(o, "negative_prompt"),
         q->camera ? cJSON_AddStringToObject(o, "camera", q->camera) : cJSON_AddNullToObject(o, "camera"),
         q->position < 0 ? cJSON_AddNullToObject(o, "position")
                         : cJSON_AddNumberToObject(o, "position", (double)q->position),

@@ -1,5 +1,5 @@
 """Writes the text-to-image part of tests/golden: tokenizers and what transformers' CLIPTokenizer makes of hard lines,
-CLIPTextModels and their states.
+CLIPTextModels and their states, and whole text-to-image runs of diffusers' StableDiffusionPipeline.
 
     python tools/golden/make_text_golden.py [--only PREFIX]
 
@@ -12,10 +12,12 @@ import os
 import shutil
 
 import torch
+from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from make_golden import FORWARD, GENERATOR, OUT, at, forward_info, make_manifest, rand, randomize, seed, write_case, write_json
+from make_golden import (GENERATOR, OUT, SCHEDULER, TRAJECTORY, UNET_TEXT, VAE_TINY, at, forward_info, make_manifest, plain, rand,
+                         randomize, seed, write_case, write_json, write_model)
 from tokenizer_lines import hard
 
 CAPTIONS = """a photo of a dog. a photo of a cat. an oil painting of a dog in the snow. the dog's smiling face, drawn in the style of
@@ -151,12 +153,78 @@ def make_text_encoders():
     text_case("text_encoder_quick", quick, "text_encoder_quick", ids)
 
 
+# ----------------------------------------------------------------------------------------------------- text to image
+
+def make_pipeline():
+    """models/text_to_image: files as SD 2.1-base has them, PNDM's scheduler_config.json and 16-bit weights included."""
+    where = os.path.join(OUT, "models", "text_to_image")
+    words = sd2_tokenizer(where + "/tokenizer", 16)
+    text = text_encoder("text_to_image", vocab_size=words, hidden_size=20, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
+                        max_position_embeddings=16, hidden_act="gelu", eos_token_id=2, bos_token_id=words - 2, pad_token_id=0).half()
+    text.save_pretrained(where + "/text_encoder")
+    config = {**UNET_TEXT, "sample_size": 16}
+    unet, vae = UNet2DConditionModel(**plain(config)), AutoencoderKL(**plain(VAE_TINY))
+    randomize(unet)
+    randomize(vae)
+    write_model("text_to_image/unet", config, unet, torch.float16)
+    write_model("text_to_image/vae", VAE_TINY, vae, torch.float16)
+    pndm = {k: v for k, v in SCHEDULER.items() if k != "timestep_spacing"}
+    write_json(where + "/scheduler/scheduler_config.json", {**pndm, "_class_name": "PNDMScheduler", "skip_prk_steps": True})
+    write_json(where + "/model_index.json", {
+        "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.42.1", "feature_extractor": [None, None],
+        "requires_safety_checker": False, "safety_checker": [None, None], "scheduler": ["diffusers", "PNDMScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"]})
+    return text.float(), unet.half().float(), vae.half().float(), CLIPTokenizer.from_pretrained(where + "/tokenizer"), pndm
+
+
+def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps, guidance):
+    seed(name.replace("_" + kind_name, ""))
+    text, unet, vae, tokenizer, config = parts
+    inputs = {"noise": rand(n, 4, H, W)}
+
+    def run(x, dtype):
+        rows = []
+        for i in range(n):                              # the pipeline wants latents of unit variance, and scales them itself
+            pipe = StableDiffusionPipeline(vae=at(vae, dtype), text_encoder=at(text, dtype), tokenizer=tokenizer, unet=at(unet, dtype),
+                                           scheduler=kind.from_config(config), safety_checker=None, feature_extractor=None,
+                                           requires_safety_checker=False)
+            pipe.set_progress_bar_config(disable=True)
+            steps_of = []
+
+            def keep(pipeline, step, t, values):
+                steps_of.append(values["latents"].clone())
+                return values
+
+            pipe(prompt, negative_prompt=negative, height=H * 2, width=W * 2, num_inference_steps=steps, guidance_scale=guidance,
+                 latents=x["noise"][i:i + 1], output_type="latent", callback_on_step_end=keep)
+            start = x["noise"][i:i + 1] * pipe.scheduler.init_noise_sigma
+            rows.append(torch.cat([start] + steps_of))
+        trajectory = torch.stack(rows)
+        return {"latents": trajectory[:, -1], "trajectory": trajectory}
+
+    args = ["--prompt", prompt, "--noise", "noise.safetensors", "-n", str(n), "--steps", str(steps), "--guidance", str(guidance),
+            "--scheduler", kind_name, "--size", f"{W * 2}x{H * 2}"] + (["--negative-prompt", negative] if negative else [])
+    write_case(name, {"command": "generate", "dir": "models/text_to_image", "n": n, "steps": steps, "guidance": guidance,
+                      "scheduler": kind_name, "args": args, "tolerance": TRAJECTORY,
+                      "note": "trajectory[:,0] = noise * init_noise_sigma, trajectory[:,k] = the latents after k steps"},
+               inputs, run, ({"noise": ["noise"]}, "out"))
+
+
+def make_text_to_image():
+    parts = make_pipeline()
+    prompt = "An oil painting of a dog's face, two cats & a car!! caf\u00e9 \U0001f436"
+    painting_case("text_to_image_euler", parts, EulerDiscreteScheduler, "euler", 2, 8, 12, prompt, "red car, 3d", 50, 7.5)
+    painting_case("text_to_image_ddim", parts, DDIMScheduler, "ddim", 1, 8, 12, prompt, "red car, 3d", 12, 7.5)
+    painting_case("text_to_image_unguided", parts, EulerDiscreteScheduler, "euler", 1, 8, 8, "a lion", None, 6, 1.0)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
     a = parser.parse_args()
     torch.set_num_threads(1)
-    parts = {"tokenizer": make_tokenizers, "text_encoder": make_text_encoders}
+    parts = {"tokenizer": make_tokenizers, "text_encoder": make_text_encoders, "text_to_image": make_text_to_image}
     for name, make in parts.items():
         if name.startswith(a.only):
             make()
