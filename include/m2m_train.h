@@ -22,8 +22,8 @@ typedef struct m2m_calls {
 
 /* Runs one component of a model directory (unet, vae_encoder, vae_decoder, text_encoder, image_encoder, m2m) on the
  * tensors of safetensors file `in`, which carry diffusers' argument names, and writes the results to `out`. backward
- * != 0: also `loss` and grad.<parameter> of every trainable parameter. Errors: M2M_ESHAPE names a tensor that is missing
- * or misshapen. */
+ * != 0: also `loss` and grad.<parameter> of every trainable parameter. Errors: M2M_ESHAPE names a tensor that is
+ * missing or misshapen. */
 M2M_API int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward,
                         const char *device, int threads, m2m_error *err);
 /* What a component's own preprocessor (preprocessor_config.json, found in `dir`, in its feature_extractor/ or in the

@@ -1,5 +1,5 @@
-/* The noise that an image begins with, ours (base/rng.h) and that of other programs, so that their seeds give the same pictures here (formats.md 6; P7).
- * Plain data and pure functions. */
+/* The noise that an image begins with, ours (base/rng.h) and that of other programs, so that their seeds give the same
+ * pictures here (formats.md 6; P7). Plain data and pure functions. */
 #ifndef BASE_NOISE_H
 #define BASE_NOISE_H
 

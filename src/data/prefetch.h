@@ -14,7 +14,8 @@ void prefetch_close(prefetch **p);              /* waits for images in work; NUL
 int prefetch_waiting(const prefetch *p);        /* images asked for and not taken yet */
 /* False, and nothing asked: `depth` of them wait already. */
 bool prefetch_ask(prefetch *p, loader_item item);
-/* The image that was asked for first among those not taken (one waits at least): as dataset_read. out is the caller's. */
+/* The image that was asked for first among those not taken (one waits at least): as dataset_read. out is the
+ * caller's. */
 int prefetch_take(prefetch *p, m2m_image *out, m2m_error *err);
 void prefetch_forget(prefetch *p);              /* all that wait */
 

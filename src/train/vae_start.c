@@ -28,7 +28,8 @@ static void scale_param(param *p, float f)
  * each, until only the biases are left. */
 static bool on_the_trunk(const char *name)
 {
-    static const char *const parts[] = {"conv_in.", "conv_out.", "conv_shortcut.", "samplers.0.conv.", "quant_conv.", NULL};
+    static const char *const parts[] = {"conv_in.",         "conv_out.",   "conv_shortcut.",
+                                        "samplers.0.conv.", "quant_conv.", NULL};
     return contains_any(name, parts);
 }
 
