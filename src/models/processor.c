@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_SIDE = 8192 };       /* that a configuration may ask for */
+
 /* ---- configuration ---- */
 
 /* PIL's number of a filter. */
@@ -25,7 +27,7 @@ static void read_size(reader *r, const char *key, int *short_side, int *width, i
     const cJSON *v = r->status ? NULL : json_member(r->o, key);
     if (!v) return;
     if (cJSON_IsNumber(v)) {
-        int side = reader_int(r, key, 0, 1, IMAGE_SIDE);
+        int side = reader_int(r, key, 0, 1, MOST_SIDE);
         if (short_side) *short_side = side;
         else *width = *height = side;
         return;
@@ -38,10 +40,10 @@ static void read_size(reader *r, const char *key, int *short_side, int *width, i
     reader_only_null(&s, "longest_edge");
     reader_only_null(&s, "max_height");
     reader_only_null(&s, "max_width");
-    if (short_side) *short_side = reader_int(&s, "shortest_edge", 0, 1, IMAGE_SIDE);
+    if (short_side) *short_side = reader_int(&s, "shortest_edge", 0, 1, MOST_SIDE);
     if (!short_side || !*short_side) {
-        *width = reader_int(&s, "width", 0, 1, IMAGE_SIDE);
-        *height = reader_int(&s, "height", 0, 1, IMAGE_SIDE);
+        *width = reader_int(&s, "width", 0, 1, MOST_SIDE);
+        *height = reader_int(&s, "height", 0, 1, MOST_SIDE);
         if (!s.status && (!*width || !*height))
             reader_refuse(&s, M2M_EFORMAT, key, "incomplete", short_side ? "shortest_edge, or height and width"
                                                                          : "height and width");

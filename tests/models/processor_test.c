@@ -71,6 +71,7 @@ static void refusals_name_the_key(void **state)
         {"{\"size\": {\"shortest_edge\": 0}}", "shortest_edge", M2M_EFORMAT},
         {"{\"size\": {\"shortest_edge\": 100000}}", "shortest_edge", M2M_EFORMAT},
         {"{\"size\": {\"shortest_edge\": 5, \"longest_edge\": 9}}", "longest_edge", M2M_EUNSUPPORTED},
+        {"{\"crop_size\": 8193}", "crop_size", M2M_EFORMAT},
         {"{\"crop_size\": {\"shortest_edge\": 5}}", "crop_size", M2M_EFORMAT},
         {"{\"resample\": 5}", "resample", M2M_EFORMAT},
         {"{\"image_std\": [1, 0, 1]}", "image_std", M2M_EFORMAT},
