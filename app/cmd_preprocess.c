@@ -7,8 +7,8 @@ typedef struct settings {
 } settings;
 
 static const m2m_option rows[] = {
-    {.name = "component", .type = M2M_OPTION_TEXT, .offset = offsetof(settings, component), .choices = "image_encoder",
-     .help = "whose preprocessor"},
+    {.name = "component", .type = M2M_OPTION_TEXT, .offset = offsetof(settings, component),
+     .choices = "image_encoder|clip", .help = "whose preprocessor"},
     {.name = "out", .type = ARG_FILE, .offset = offsetof(settings, out), .help = "safetensors for pixel_values"},
     {0},
 };

@@ -6,6 +6,7 @@
 #include "lib/device.h"
 #include "lib/job.h"
 #include "lib/setjob.h"
+#include "models/clip.h"
 #include "models/features.h"
 #include "models/inception.h"
 #include "models/text_states.h"
@@ -236,6 +237,54 @@ static int run_text_encoder(const request *q, m2m_error *err)
     return status;
 }
 
+/* ---- clip ---- */
+
+static int run_clip_images(const request *q, const clip_model *m, m2m_error *err)
+{
+    shape s;
+    float *pixels = job_floats(q->in, "pixel_values", 4, &s, err);
+    if (!pixels) return M2M_ESHAPE;
+    const int64_t side = m->config.image_size, width = m->config.projection;
+    float *out = malloc((size_t)(s.dim[0] * width) * sizeof *out);
+    int status = out ? 0 : fail(err, M2M_ENOMEM, "no memory for %lld embeddings", (long long)s.dim[0]);
+    if (!status) status = size_is(q, "pixel_values", s.dim[1], m->config.channels, "channels", err);
+    if (!status) status = size_is(q, "pixel_values", s.dim[2], side, "rows (image_size)", err);
+    if (!status) status = size_is(q, "pixel_values", s.dim[3], side, "columns (image_size)", err);
+    if (!status) status = clip_images(m, q->be, pixels, (int)s.dim[0], out, err);
+    if (!status) results_add(q->out, "", "image_embeds", SHAPE(s.dim[0], width), out);
+    free(pixels);
+    free(out);
+    return status;
+}
+
+static int run_clip_texts(const request *q, const clip_model *m, m2m_error *err)
+{
+    shape s;
+    int32_t *ids = ids_of(q, &s, err);
+    if (!ids) return M2M_ESHAPE;
+    float *out = malloc((size_t)(s.dim[0] * m->config.projection) * sizeof *out);
+    int status = out ? 0 : fail(err, M2M_ENOMEM, "no memory for %lld embeddings", (long long)s.dim[0]);
+    if (!status) status = clip_texts(m, q->be, ids, (int)s.dim[0], (int)s.dim[1], out, err);
+    if (!status) results_add(q->out, "", "text_embeds", SHAPE(s.dim[0], m->config.projection), out);
+    free(ids);
+    free(out);
+    return status;
+}
+
+static int run_clip(const request *q, m2m_error *err)
+{
+    clip_model m;
+    const bool images = job_has(q->in, "pixel_values"), texts = job_has(q->in, "input_ids");
+    if (!images && !texts)
+        return fail(err, M2M_ESHAPE, "%s: has neither pixel_values nor input_ids", safetensors_path(q->in));
+    int status = clip_model_open(&m, q->dir, err);
+    if (status) return status;
+    if (images) status = run_clip_images(q, &m, err);
+    if (!status && texts) status = run_clip_texts(q, &m, err);
+    clip_model_close(&m);
+    return status;
+}
+
 /* ---- inception ---- */
 
 static int run_inception_graph(const request *q, inception_graph *t, const float *pixels, m2m_error *err)
@@ -301,7 +350,7 @@ static const struct component {
     {"unet", run_unet, true},         {"vae_encoder", run_vae_encoder, false}, {"vae_decoder", run_vae_decoder, false},
     {"vae", run_vae_whole, true},     {"m2m", run_m2m, true},
     {"image_encoder", run_image_encoder, false}, {"text_encoder", run_text_encoder, false},
-    {"inception", run_inception, false},
+    {"clip", run_clip, false},        {"inception", run_inception, false},
 };
 
 static const struct component *find_component(const char *name, m2m_error *err)
@@ -309,7 +358,7 @@ static const struct component *find_component(const char *name, m2m_error *err)
     for (size_t i = 0; i < sizeof components / sizeof *components; i++)
         if (!strcmp(components[i].name, name)) return &components[i];
     fail(err, M2M_EINVAL, "component: %s, wanted unet, vae_encoder, vae_decoder, vae, image_encoder, "
-         "text_encoder, inception or m2m", name);
+         "text_encoder, clip, inception or m2m", name);
     return NULL;
 }
 

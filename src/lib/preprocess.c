@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const components[] = {"image_encoder"};
+static const char *const components[] = {"image_encoder", "clip"};
 
 static int known_component(const char *name, m2m_error *err)
 {
     for (size_t i = 0; i < sizeof components / sizeof *components; i++)
         if (!strcmp(components[i], name)) return 0;
-    return fail(err, M2M_EINVAL, "component: %s, wanted image_encoder", name);
+    return fail(err, M2M_EINVAL, "component: %s, wanted image_encoder or clip", name);
 }
 
 static int save_pixels(const processor *p, const m2m_image *img, const char *out, m2m_error *err)

@@ -31,13 +31,15 @@ int clip_text_config_parse(clip_text_config *c, const cJSON *json, m2m_error *er
 
 /* ---- the model ---- */
 
-/* Causal: every query is a row of its own that sees the keys up to its place, so attention's lengths are the mask. */
+/* Causal where there are lens: every query is a row of its own that sees the keys up to its place, so attention's
+ * lengths are the mask. */
 static node *self_attention(nn *n, const clip_text_config *c, node *x, node *lens)
 {
     graph *g = n->g;
     int64_t batch = x->shape.dim[0], length = x->shape.dim[1], width = c->width;
     nn_enter(n, "self_attn");
-    node *q = reshape(g, nn_linear(n, "q_proj", x, width, true), SHAPE(batch * length, 1, width));
+    node *q = nn_linear(n, "q_proj", x, width, true);
+    if (lens) q = reshape(g, q, SHAPE(batch * length, 1, width));
     node *k = nn_linear(n, "k_proj", x, width, true);
     node *v = nn_linear(n, "v_proj", x, width, true);
     x = reshape(g, nn_queries_attend(n, q, k, v, lens, c->heads), SHAPE(batch, length, width));
@@ -51,7 +53,7 @@ static node *quick_gelu(graph *g, node *x)
     return scale(g, silu(g, scale(g, x, a, 0)), 1 / a, 0);
 }
 
-static node *layer(nn *n, const clip_text_config *c, int index, node *x, node *lens)
+node *clip_layer(nn *n, const clip_text_config *c, int index, node *x, node *lens)
 {
     graph *g = n->g;
     nn_enter(n, "encoder.layers.%d", index);
@@ -70,7 +72,7 @@ node *clip_text(nn *n, const clip_text_config *c, node *embedded, node *lens)
     nn_param(n, token_table, SHAPE(c->vocabulary, width), INIT_UNIFORM, width);
     node *place = nn_param(n, "embeddings.position_embedding.weight", SHAPE(c->positions, width), INIT_UNIFORM, width);
     node *x = add(n->g, embedded, slice(n->g, place, 0, 0, length));
-    for (int i = 0; i < c->layers; i++) x = layer(n, c, i, x, lens);
+    for (int i = 0; i < c->layers; i++) x = clip_layer(n, c, i, x, lens);
     x = nn_layer_norm(n, "final_layer_norm", x, c->eps);
     return c->prefixed ? nn_leave(n, x) : x;
 }

@@ -25,6 +25,10 @@ int clip_text_config_parse(clip_text_config *c, const struct cJSON *json, m2m_er
  * path that n has entered, and "text_model" if prefixed. lens: i32 input [B*L], to be filled by clip_text_lens. */
 node *clip_text(nn *n, const clip_text_config *c, node *embedded, node *lens);
 
+/* Layer `index` of encoder.layers, in the image tower too (c: its width, heads, hidden, eps, quick): x [B,L,D]. lens
+ * NULL: every token sees all. */
+node *clip_layer(nn *n, const clip_text_config *c, int index, node *x, node *lens);
+
 /* What each token sees: itself and those before it. lens [batch*length]. */
 void clip_text_lens(int32_t *lens, int batch, int length);
 
