@@ -66,13 +66,44 @@ void file_map_close(file_map *m)
     *m = (file_map){0};
 }
 
-void file_map_drop(const file_map *m, size_t from, size_t size)
+/* Whole pages of [from, from + size) alone, unless the end is the map's. */
+static void drop(const void *data, size_t all, size_t from, size_t size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    if (!m->data || from > m->size || size > m->size - from) return;
+    if (!data || from > all || size > all - from) return;
     size_t first = (from + page - 1) / page * page, end = from + size;
-    if (end < m->size) end = end / page * page;
-    if (first < end) madvise((void *)(uintptr_t)(m->data + first), end - first, MADV_DONTNEED);
+    if (end < all) end = end / page * page;
+    if (first < end) madvise((void *)((uintptr_t)data + first), end - first, MADV_DONTNEED);
+}
+
+void file_map_drop(const file_map *m, size_t from, size_t size)
+{
+    drop(m->data, m->size, from, size);
+}
+
+int file_memory_open(file_memory *m, const char *dir, size_t size, m2m_error *err)
+{
+    *m = (file_memory){0};
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) return failed(err, dir, "make a nameless file in it");
+    int number = posix_fallocate(fd, 0, (off_t)size);
+    void *data = number ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (!number && data == MAP_FAILED) number = errno;
+    close(fd);
+    if (number) return fail(err, M2M_EIO, "%s: can't take %zu bytes of disk there: %s", dir, size, strerror(number));
+    *m = (file_memory){data, size};
+    return 0;
+}
+
+void file_memory_close(file_memory *m)
+{
+    if (m->data) munmap(m->data, m->size);
+    *m = (file_memory){0};
+}
+
+void file_memory_drop(const file_memory *m, size_t from, size_t size)
+{
+    drop(m->data, m->size, from, size);
 }
 
 int file_read_all(const char *path, size_t limit, char **data, size_t *size, m2m_error *err)

@@ -30,6 +30,19 @@ void file_map_drop(const file_map *m, size_t from, size_t size);
  * be NULL. More than `limit` bytes: M2M_EFORMAT. */
 int file_read_all(const char *path, size_t limit, char **data, size_t *size, m2m_error *err);
 
+/* Memory, zero at first, that lies in a nameless file of directory `dir` instead of in RAM: the system writes pages out
+ * and reads them back as it needs room. The disk space is taken at once; no room for it: M2M_EIO. On failure *m is
+ * zero. */
+typedef struct file_memory {
+    void *data;
+    size_t size;
+} file_memory;
+
+int file_memory_open(file_memory *m, const char *dir, size_t size, m2m_error *err);
+void file_memory_close(file_memory *m);
+/* Bytes [from, from + size) of it are not needed soon: they may leave RAM. */
+void file_memory_drop(const file_memory *m, size_t from, size_t size);
+
 /* ---- Writing ---- */
 
 /* A file that appears at its path, complete, when it is committed: it is written beside (same

@@ -58,43 +58,51 @@ static size_t weight_floats(const node *w, bool backward)
     return backward ? panels_size(s.dim[1], taps, s.dim[0]) : panels_size(s.dim[0], taps, s.dim[1]);
 }
 
-/* Input 1 packed: the kept copy of a parameter, made again when it changed, or one in scratch. */
+/* Input 1 packed: the kept copy of a parameter, made again when it changed, or one in scratch. The plan decided. */
 static const float *packed_weight(const call *c, bool backward, float *scratch)
 {
     const node *w = c->n->in[1];
     const param *p = c->weight[1];
     const int64_t no = w->shape.dim[0], ni = w->shape.dim[1];
     const int64_t taps = w->shape.rank == 4 ? w->shape.dim[2] * w->shape.dim[3] : 1;
-    if (!p) {
-        pack_weight(c->be, scratch, c->in[1], DT_F32, no, ni, taps, backward);
+    const int kind = backward ? PACK_BACKWARD : PACK_FORWARD;
+    pack_table *packs = &cpu_of(c->be)->packs;
+    if (!p || !pack_has(packs, p, kind)) {
+        check(!p || p->transient, "%s: its packed copy was not reserved", p->name);
+        const bool stored = p && !backward;    /* the forward packing reads any type */
+        const void *data = stored ? p->data : operand(c, 1);
+        pack_weight(c->be, scratch, data, stored ? p->type : DT_F32, no, ni, taps, backward);
         return scratch;
     }
     bool stale;
-    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, backward ? PACK_BACKWARD : PACK_FORWARD,
-                             weight_floats(w, backward) * sizeof(float), &stale);
-    check(e, "%s: its packed copy was not reserved", p->name);
+    pack_entry *e = pack_get(packs, p, kind, weight_floats(w, backward) * sizeof(float), &stale);
     if (stale && !backward) pack_weight(c->be, e->data, p->data, p->type, no, ni, taps, false);
     if (stale && backward) pack_weight(c->be, e->data, c->be->param_data(c->be, p), DT_F32, no, ni, taps, true);
     if (stale) param_drop_pages(p);
     return e->data;
 }
 
-/* Memory is taken when the plan is made, so that a run can't fail. */
-static int reserve_weight(backend *be, const node *n, bool backward, m2m_error *err)
+/* The parameter that input 1 is, if a packed copy of it is to be kept. */
+static const param *kept_param(const node *n)
 {
     const node *w = n->in[1];
     while (w->op == OP_reshape) w = w->in[0];
-    if (w->op != OP_PARAM) return 0;
+    return w->op == OP_PARAM && !w->param->transient ? w->param : NULL;
+}
+
+/* Memory is taken when the plan is made, so that a run can't fail. */
+static int reserve_weight(backend *be, const node *n, bool backward, m2m_error *err)
+{
+    const param *p = kept_param(n);
+    if (!p) return 0;
     const size_t bytes = weight_floats(n->in[1], backward) * sizeof(float);
-    if (pack_reserve(&cpu_of(be)->packs, w->param, backward ? PACK_BACKWARD : PACK_FORWARD, bytes)) return 0;
-    return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", w->param->name, bytes);
+    if (pack_reserve(&cpu_of(be)->packs, p, backward ? PACK_BACKWARD : PACK_FORWARD, bytes)) return 0;
+    return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", p->name, bytes);
 }
 
 static size_t unpacked_bytes(const node *n, bool backward)
 {
-    const node *w = n->in[1];
-    while (w->op == OP_reshape) w = w->in[0];
-    return w->op == OP_PARAM ? 0 : weight_floats(n->in[1], backward) * sizeof(float);
+    return kept_param(n) ? 0 : weight_floats(n->in[1], backward) * sizeof(float);
 }
 
 typedef struct matrix {

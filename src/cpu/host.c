@@ -65,6 +65,11 @@ static pack_entry *pack_room(pack_table *t, const param *p, int kind, size_t byt
     return e;
 }
 
+bool pack_has(const pack_table *t, const param *p, int kind)
+{
+    return t->capacity && pack_slot(t->slot, t->capacity, p, kind)->key;
+}
+
 bool pack_reserve(pack_table *t, const param *p, int kind, size_t bytes)
 {
     return pack_room(t, p, kind, bytes) != NULL;

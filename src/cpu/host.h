@@ -22,6 +22,8 @@ typedef struct pack_table {
 void *host_alloc(size_t bytes);      /* 64-byte aligned; NULL when memory is out */
 void host_free(void *p);
 
+/* Was memory taken for (p, kind)? */
+bool pack_has(const pack_table *t, const param *p, int kind);
 /* Takes the memory of an entry now. False: out of memory. */
 bool pack_reserve(pack_table *t, const param *p, int kind, size_t bytes);
 /* The entry for (p, kind) with `bytes` of data; *stale tells the caller to fill entry->data now. NULL: out of

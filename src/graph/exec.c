@@ -16,7 +16,8 @@ typedef struct slot {
     int root;             /* id of the node whose block this one uses */
     int last;             /* last step that reads the block (roots) */
     int block;            /* index into blocks (roots with planned memory), else -1 */
-    const void *bound;    /* caller's memory */
+    bool external;        /* lives in the caller's memory, */
+    const void *bound;    /* which is here */
     void *own;            /* exec_write's memory */
     size_t own_bytes;
     void *state;          /* kernel->prepare */
@@ -137,7 +138,8 @@ static bool can_overwrite(const exec *x, const node *v)
     if (!x->be->kernels[v->op].in_place) return false;
     const node *first = v->in[0];
     int root = x->slots[first->id].root, id = v->id;
-    if (is_leaf(graph_node(x->g, root)) || x->slots[root].last != id || x->slots[id].bound || x->slots[root].bound)
+    if (is_leaf(graph_node(x->g, root)) || x->slots[root].last != id || x->slots[id].external ||
+        x->slots[root].external)
         return false;
     if (node_bytes(x, first) != node_bytes(x, v) || node_bytes(x, graph_node(x->g, root)) != node_bytes(x, v))
         return false;
@@ -174,7 +176,8 @@ static void make_blocks(exec *x)
     for (int id = 0; id < x->count; id++) {
         const node *v = graph_node(x->g, id);
         slot *s = &x->slots[id];
-        if (!s->needed || s->root != id || v->op == OP_INPUT || v->op == OP_PARAM || s->bound) continue;
+        if (!s->needed || s->root != id || v->op == OP_INPUT || v->op == OP_PARAM || s->external)
+            continue;
         int first = v->op == OP_FILL ? 0 : v->op == OP_PART ? v->in[0]->id : id;
         s->block = new_block(x, node_bytes(x, v), first, v->op == OP_FILL ? x->count : s->last);
     }
@@ -262,11 +265,15 @@ void exec_bind(exec *x, const node *input, const void *memory)
     x->slots[input->id].bound = memory;
 }
 
-void exec_bind_output(exec *x, const node *output, void *memory)
+bool exec_bind_output(exec *x, const node *output, void *memory)
 {
-    check(!x->planned, "outputs are bound before planning");
-    check(x->slots[output->id].output && runs(output), "exec_bind_output of a %s", op_name(output->op));
-    x->slots[output->id].bound = memory;
+    slot *s = &x->slots[output->id];
+    check(s->output, "node %d is not an output", output->id);
+    if (!runs(output)) return false;
+    check(s->external || !x->planned, "outputs are bound before planning");
+    s->external = true;
+    s->bound = memory;
+    return true;
 }
 
 static int write_input(exec *x, const node *input, const void *data, m2m_error *err)
@@ -351,6 +358,7 @@ static int run_node(exec *x, const node *v, m2m_error *err)
     }
     for (int k = 0; k < MAX_PARTS; k++)
         if (v->part[k] && x->slots[v->part[k]->id].needed) c.part[k] = place(x, v->part[k]);
+    check(c.out, "output %d is not bound", v->id);
     if (x->scratch[v->id] >= 0) c.scratch = x->memory + x->blocks[x->scratch[v->id]].offset;
     x->be->kernels[v->op].run(&c);
     return 0;

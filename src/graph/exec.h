@@ -18,8 +18,10 @@ int exec_alloc(exec *x, m2m_error *err);
 
 /* Inputs are backend memory of the caller, [node shape] in the backend's floats; bound once, read at every run. */
 void exec_bind(exec *x, const node *input, const void *memory);
-/* An output may be written straight to the caller's backend memory instead of the plan's. */
-void exec_bind_output(exec *x, const node *output, void *memory);
+/* An output may be written straight to the caller's backend memory instead of the plan's. Told before the plan is made,
+ * with memory or NULL: then memory is given before the first run. False: this output has no memory of its own (it is a
+ * view or a part of another), and stays in the plan. */
+bool exec_bind_output(exec *x, const node *output, void *memory);
 
 int exec_run(exec *x, m2m_error *err);   /* every input must be bound, every parameter filled */
 /* Backend memory of an output after exec_run. */

@@ -30,6 +30,7 @@ typedef struct param {
     bool mapped;         /* data lies in a file's map (tensor.mapped): a backend that has a copy may drop its pages */
     bool trainable;
     bool optional;       /* a file may lack it; fine-tuning then draws it */
+    bool transient;      /* changes between runs: a backend keeps nothing made of it */
     int index;           /* position in its paramset */
     uint64_t version;    /* raised by whoever changes data: invalidates what backends packed */
     int init;            /* nn/param.h: how a fresh one is drawn */

@@ -270,7 +270,7 @@ static int bench_train(bench *b, m2m_error *err)
     int h = b->height ? b->height : m.config.sample_size, w = b->width ? b->width : m.config.sample_size;
     train_shape ts = {.sets = (int)b->o->batch, .images = 5, .draws = 1, .height = h, .width = w};
     status = tokens_of(b, &m.config, h, w, &ts.tokens, err);
-    if (!status) status = params_prepare(m.params, DEFAULT_SEED, err);
+    if (!status) status = params_prepare(m.params, DEFAULT_SEED, NULL, err);
     if (!status) status = train_graph_build(&t, &m.config, m.params, &ts, true, true, err);
     exec *x = status ? NULL : task_exec(t.g, b->be, &t.loss, 1, m.params, t.grads, err);
     if (!status && !x) status = M2M_ENOMEM;

@@ -14,7 +14,9 @@ static const char *const prefix[KINDS] = {"param.", "exp_avg.", "exp_avg_sq.", "
 static float *data_of(const paramset *params, const optimizer *o, int kind, int i)
 {
     static const optimizer_part part[KINDS] = {OPTIMIZER_M, OPTIMIZER_M, OPTIMIZER_V, OPTIMIZER_EMA};
-    return kind == 0 ? paramset_at(params, i)->data : optimizer_data(o, part[kind], i);
+    const param *p = paramset_at(params, i);
+    if (!p->trainable) return NULL;    /* frozen: where it came from */
+    return kind == 0 ? p->data : optimizer_data(o, part[kind], i);
 }
 
 static char *full_name(int kind, const param *p)

@@ -55,7 +55,8 @@ static void say(const loop *l, const char *fmt, ...)
 static optimizer_options optimizer_from(const m2m_train_options *o)
 {
     return (optimizer_options){.beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .weight_decay = o->weight_decay,
-                               .clip = o->clip, .ema_decay = o->ema_decay, .accumulate = (int)o->accumulate};
+                               .clip = o->clip, .ema_decay = o->ema_decay, .accumulate = (int)o->accumulate,
+                               .offload = o->offload ? o->output : NULL};
 }
 
 /* Says what the run will hold, and ends it at once if that can't fit. */
@@ -63,15 +64,18 @@ static int fits(const loop *l, m2m_error *err)
 {
     char a[TEXT_SIZE], b[TEXT_SIZE], c[TEXT_SIZE], d[TEXT_SIZE], e[TEXT_SIZE];
     optimizer_options oo = optimizer_from(l->o);
+    optimizer_claim(l->t->params, &oo, l->t->x, l->t->grads);
     int64_t opt = (int64_t)optimizer_bytes(l->t->params, &oo), activations = (int64_t)exec_bytes(l->t->x);
+    int64_t file = (int64_t)optimizer_file_bytes(l->t->params, &oo);
     int64_t need = opt + activations + (int64_t)l->t->bytes, limit = memory_available();
     if (l->o->memory_limit > 0) limit = (int64_t)(l->o->memory_limit * 1073741824.0);
-    say(l, "memory: %s (activations and gradients %s, optimizer and average %s, weights and data %s) of %s",
-        bytes_text(need, a, sizeof a), bytes_text(activations, b, sizeof b), bytes_text(opt, c, sizeof c),
+    say(l, "memory: %s (activations %s, gradients%s %s, weights and data %s) of %s", bytes_text(need, a, sizeof a),
+        bytes_text(activations, b, sizeof b), file ? "" : " and optimizer", bytes_text(opt, c, sizeof c),
         bytes_text((int64_t)l->t->bytes, d, sizeof d), bytes_text(limit, e, sizeof e));
+    if (file) say(l, "moments and average: %s in a file in %s", bytes_text(file, a, sizeof a), l->o->output);
     if (need <= limit) return 0;
-    return fail(err, M2M_ENOMEM, "training needs %s, %s can be used: fewer sets or images, or \"recompute\": true",
-                bytes_text(need, a, sizeof a), bytes_text(limit, e, sizeof e));
+    return fail(err, M2M_ENOMEM, "training needs %s, %s can be used: fewer sets or images, or true for \"recompute\" "
+                "or \"offload\"", bytes_text(need, a, sizeof a), bytes_text(limit, e, sizeof e));
 }
 
 static uint64_t fingerprint_of(const loop *l)
@@ -80,6 +84,7 @@ static uint64_t fingerprint_of(const loop *l)
     int64_t parts[] = {o->seed, o->sets, o->images, o->draws, o->accumulate, o->size, o->flip, o->keep_order};
     uint64_t h = l->t->fingerprint;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) h = (h ^ (uint64_t)parts[i]) * 0x100000001b3u;
+    for (const char *c = o->train_only; c && *c; c++) h = (h ^ (uint8_t)*c) * 0x100000001b3u;
     return h;
 }
 
@@ -98,8 +103,11 @@ static int open_loop(loop *l, int resume, m2m_error *err)
     if (!l->checkpoint || !l->model) return fail(err, M2M_ENOMEM, "no memory for paths");
     if (!resume && file_exists(l->checkpoint))
         return fail(err, M2M_EINVAL, "%s is there already: resume that run, or choose another output", l->checkpoint);
+    if (oo.offload && strcmp(l->be->name, "cpu"))
+        return fail(err, M2M_EUNSUPPORTED, "offload: device is %s, wanted cpu", l->be->name);
     l->opt = optimizer_new(l->t->params, l->be, &oo, err);
     if (!l->opt) return M2M_ENOMEM;
+    optimizer_bind(l->opt, l->t->x, l->t->grads);
     l->state.fingerprint = fingerprint_of(l);
     if (resume) status = checkpoint_load(l->checkpoint, l->t->params, l->opt, l->state.fingerprint, &l->state, err);
     if (!status) status = exec_alloc(l->t->x, err);

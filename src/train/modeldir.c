@@ -7,10 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-int params_prepare(paramset *params, uint64_t seed, m2m_error *err)
+static bool has_word(const char *name, const char *words)
 {
-    int status = paramset_init(params, seed, err);
-    for (int i = 0; i < paramset_count(params) && !status; i++) status = param_own_f32(paramset_at(params, i), err);
+    while (*words) {
+        size_t n = strcspn(words, ",");
+        if (n && memmem(name, strlen(name), words, n)) return true;
+        words += n + (words[n] == ',');
+    }
+    return false;
+}
+
+int params_prepare(paramset *params, uint64_t seed, const char *only, m2m_error *err)
+{
+    int trained = 0, status = paramset_init(params, seed, err);
+    for (int i = 0; i < paramset_count(params) && !status; i++) {
+        param *p = paramset_at(params, i);
+        p->trainable = !only || has_word(p->name, only);
+        p->transient = true;
+        trained += p->trainable;
+        if (p->trainable || p->type != DT_F32) status = param_own_f32(p, err);
+    }
+    if (!status && !trained)
+        status = fail(err, M2M_EINVAL, "train_only: no parameter's name contains a word of %s", only);
     return status;
 }
 

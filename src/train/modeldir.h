@@ -5,8 +5,10 @@
 #include "graph/exec.h"
 #include "models/condition.h"
 
-/* Draws what has no data, and makes all float32 in memory, for training. */
-int params_prepare(paramset *params, uint64_t seed, m2m_error *err);
+/* For training: draws what has no data, and makes float32 in memory of what is trained: parameters whose names contain
+ * one of `only`'s words (comma separated; NULL: all). The others stay where they are, as float32. Backends keep nothing
+ * made of any. */
+int params_prepare(paramset *params, uint64_t seed, const char *only, m2m_error *err);
 
 /* A plan of `more` and all gradients (grads NULL: none). */
 exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset *params, node *const *grads,

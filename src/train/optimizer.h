@@ -10,6 +10,7 @@ typedef struct optimizer_options {
     double clip;         /* largest norm of all gradients together; 0: none */
     double ema_decay;    /* 0: no average is kept */
     int accumulate;      /* batches per step */
+    const char *offload; /* directory for a nameless file that holds moments and average; NULL: memory */
 } optimizer_options;
 
 typedef struct optimizer optimizer;
@@ -17,8 +18,14 @@ typedef struct optimizer optimizer;
 /* Takes the trainable parameters of `params`, which must own float32 data (param_own_f32). Borrows both. */
 optimizer *optimizer_new(paramset *params, backend *be, const optimizer_options *o, m2m_error *err);
 void optimizer_free(optimizer *o);
-/* What it holds besides the parameters, for a set of this size. */
+/* What it holds in memory besides the parameters, for a set of this size, and what in a file. */
 size_t optimizer_bytes(const paramset *params, const optimizer_options *o);
+size_t optimizer_file_bytes(const paramset *params, const optimizer_options *o);
+
+/* With one batch per step, gradients are written where the optimizer sums them, not copied there. optimizer_claim
+ * before x is planned (nothing is allocated yet), optimizer_bind before it is run; grads as for optimizer_add. */
+void optimizer_claim(const paramset *params, const optimizer_options *o, exec *x, node *const *grads);
+void optimizer_bind(optimizer *o, exec *x, node *const *grads);
 
 /* Adds one batch's gradients: grads[param index] is an output of x, or NULL. */
 void optimizer_add(optimizer *o, const exec *x, node *const *grads);

@@ -113,7 +113,9 @@ static int open_models(set_task *s, m2m_error *err)
         status = fail(err, M2M_EUNSUPPORTED, "%s: prediction_type is not epsilon, which training needs", s->from);
     if (!status && o->flip && s->unet.config.condition == CONDITION_CAMERA)
         status = fail(err, M2M_EINVAL, "flip: a mirrored image has no camera; wanted false with condition camera");
-    return status ? status : params_prepare(s->unet.params, (uint64_t)o->seed, err);
+    if (!status) status = params_prepare(s->unet.params, (uint64_t)o->seed, o->train_only, err);
+    if (!status && s->unet.weights) weights_drop(s->unet.weights);    /* copied, as far as they are trained */
+    return status;
 }
 
 /* what: "train" or "val"; latents in WHAT.safetensors, features in WHAT_features.safetensors. */

@@ -255,7 +255,7 @@ static int build(vae_task *v, m2m_error *err)
     const m2m_train_options *o = v->o;
     const char *from = o->from ? o->from : o->config;
     int size = (int)o->size, status = vae_model_open(&v->vae, from, o->from != NULL, err), f;
-    if (!status) status = params_prepare(v->vae.params, (uint64_t)o->seed, err);
+    if (!status) status = params_prepare(v->vae.params, (uint64_t)o->seed, o->train_only, err);
     if (status) return status;
     if (!o->from) vae_start(&v->vae.config, v->vae.params);
     f = vae_factor(&v->vae.config);

@@ -235,6 +235,37 @@ static void directories(void **state)
     assert_true(!file_exists(dir.path) && file_size(dir.path) == -1);
 }
 
+/* Memory in a nameless file: zero at first, kept when it leaves RAM, gone with its end. */
+static void memory_in_a_file(void **state)
+{
+    (void)state;
+    enum { SIZE = 5 * 4096 + 100 };
+    file_memory m;
+    m2m_error err;
+    char **names;
+    int before, after;
+    assert_int_equal(dir_list(dir.path, &names, &before, NULL), 0);
+    names_free(&names, before);
+    assert_int_equal(file_memory_open(&m, dir.path, SIZE, &err), 0);
+    uint8_t *p = m.data;
+    for (int i = 0; i < SIZE; i++) {
+        assert_int_equal(p[i], 0);
+        p[i] = (uint8_t)(i * 7 + 1);
+    }
+    file_memory_drop(&m, 0, SIZE);
+    for (int i = 0; i < SIZE; i++) assert_int_equal(p[i], (uint8_t)(i * 7 + 1));
+    assert_int_equal(dir_list(dir.path, &names, &after, NULL), 0);
+    names_free(&names, after);
+    assert_int_equal(before, after);
+    file_memory_close(&m);
+    assert_null(m.data);
+    assert_int_equal(file_memory_open(&m, in_dir("nowhere"), SIZE, &err), M2M_EIO);
+    assert_non_null(strstr(err.msg, "nowhere"));
+    assert_int_equal(file_memory_open(&m, dir.path, (size_t)1 << 62, &err), M2M_EIO);
+    assert_non_null(strstr(err.msg, "bytes of disk"));
+    assert_null(m.data);
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -265,6 +296,7 @@ int main(void)
         cmocka_unit_test(unreadable_things_are_named),
         cmocka_unit_test(appending),
         cmocka_unit_test(directories),
+        cmocka_unit_test(memory_in_a_file),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -203,6 +203,45 @@ static void old_names_are_read(void **state)
     assert_true(same_files(in_scratch("start/vae/" UNET_FILE), in_scratch("renamed/vae/" UNET_FILE)));
 }
 
+/* M2M-DINO with cameras: attn2's keys are as wide as the encoder's features, cond_proj begins as zero (spec 6), the
+ * encoder's files are the ones given, and the directory can be used. */
+static void dino_and_a_condition(void **state)
+{
+    (void)state;
+    outcome o;
+    copy_tree(in_tests("golden/models/dinov2"), in_scratch("encoder"));
+    copy_tree(in_tests("golden/models/processor_bit"), in_scratch("encoder/feature_extractor"));
+    RUN(&o, "init", "--from", in_scratch("sd"), "-o", in_scratch("dino"), "--variant", "dino", "--image-encoder",
+        in_scratch("encoder"), "--condition", "camera");
+    expect_success(&o);
+    weights *made = open_weights(in_scratch("dino/unet"));
+    int projections = 0;
+    for (int i = 0; i < weights_count(made); i++) {
+        const tensor *t = weights_at(made, i);
+        float *x = floats(t);
+        if (strstr(weights_name(made, i), ".cond_proj.")) {
+            projections++;
+            for (int64_t k = 0; k < shape_count(t->shape); k++) assert_true(x[k] == 0);
+        }
+        if (strstr(weights_name(made, i), "attn2.to_k.weight")) assert_int_equal(t->shape.dim[1], 24);
+        free(x);
+    }
+    assert_int_equal(projections, 7 * 2);
+    assert_int_equal(weights_find(made, "condition_embedder.linear_1.weight")->shape.dim[1], 12);
+    assert_int_equal(weights_find(made, "condition_embedder_dino.linear_2.weight")->shape.dim[0], 24);
+    weights_close(&made);
+    assert_true(same_files(in_scratch("encoder/model.safetensors"),
+                           in_scratch("dino/image_encoder/model.safetensors")));
+    m2m_image img = {0};
+    assert_int_equal(m2m_image_new(&img, 40, 32, 3, NULL), 0);
+    assert_int_equal(m2m_image_save(&img, in_scratch("black.png"), NULL, 0, NULL), 0);
+    m2m_image_free(&img);
+    RUN(&o, "generate", in_scratch("dino"), "-i", in_scratch("black.png"), "-n", "1", "--steps", "1", "--camera",
+        "ring:4", "-o", in_scratch("ring"));
+    expect_success(&o);
+    assert_true(there(in_scratch("ring/000.png")));
+}
+
 static void failures_leave_nothing(void **state)
 {
     (void)state;
@@ -241,6 +280,7 @@ int main(void)
         cmocka_unit_test(the_seed_is_of_attn2),
         cmocka_unit_test(all_forms_of_weights),
         cmocka_unit_test(old_names_are_read),
+        cmocka_unit_test(dino_and_a_condition),
         cmocka_unit_test(failures_leave_nothing),
     };
     return cmocka_run_group_tests_name("init", tests, prepare, scratch_remove);

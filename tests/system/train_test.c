@@ -83,6 +83,74 @@ static void interrupted_training_can_go_on(void **state)
     remove_tree(in_scratch("run"));
 }
 
+/* The data of two safetensors files, whatever their metadata say. */
+static bool same_tensors(const char *a, const char *b)
+{
+    stfile x, y;
+    st_read(&x, a);
+    st_read(&y, b);
+    bool same = x.size == y.size && !memcmp(x.data, y.data, x.size);
+    st_free(&x);
+    st_free(&y);
+    return same;
+}
+
+#define MODEL_FILE "model/unet/diffusion_pytorch_model.safetensors"
+
+/* Less memory, the same numbers: in a file, and going on from there. */
+static void an_offloaded_run_is_the_same_run(void **state)
+{
+    (void)state;
+    outcome o;
+    RUN(&o, "train", in_scratch("train.json"), "--set", "steps=4");
+    expect_success(&o);
+    char output[300];
+    snprintf(output, sizeof output, "output=%s", in_scratch("off"));
+    RUN(&o, "train", in_scratch("train.json"), "--set", output, "--set", "offload=true", "--set", "recompute=true",
+        "--set", "steps=2");
+    expect_success(&o);
+    assert_non_null(strstr(o.out, "in a file in"));
+    RUN(&o, "train", in_scratch("train.json"), "--resume", "--set", output, "--set", "offload=true", "--set",
+        "steps=4");
+    expect_success(&o);
+    assert_true(same_tensors(in_scratch("run/checkpoint.safetensors"), in_scratch("off/checkpoint.safetensors")));
+    assert_true(same_files(in_scratch("run/" MODEL_FILE), in_scratch("off/" MODEL_FILE)));
+    remove_tree(in_scratch("run"));
+    remove_tree(in_scratch("off"));
+}
+
+/* Frozen parameters are in the model, unchanged, and not in the checkpoint, which goes on all the same. */
+static void a_part_can_be_trained(void **state)
+{
+    (void)state;
+    outcome o;
+    stfile from, made, checkpoint;
+    RUN(&o, "train", in_scratch("train.json"), "--set", "train_only=attn2", "--set", "steps=2");
+    expect_success(&o);
+    RUN(&o, "train", in_scratch("train.json"), "--resume", "--set", "train_only=attn2,conv_in", "--set", "steps=3");
+    expect_refused(&o, "another");
+    RUN(&o, "train", in_scratch("train.json"), "--resume", "--set", "train_only=attn2", "--set", "steps=3");
+    expect_success(&o);
+    st_read(&from, in_tests("golden/models/m2m_self/unet/diffusion_pytorch_model.safetensors"));
+    st_read(&made, in_scratch("run/" MODEL_FILE));
+    st_read(&checkpoint, in_scratch("run/checkpoint.safetensors"));
+    for (const cJSON *t = from.header->child; t; t = t->next) {
+        const cJSON *now = cJSON_GetObjectItemCaseSensitive(made.header, t->string);
+        const cJSON *a = cJSON_GetObjectItem(t, "data_offsets"), *b = cJSON_GetObjectItem(now, "data_offsets");
+        if (!a) continue; // __metadata__
+        size_t at = (size_t)a->child->valuedouble, size = (size_t)a->child->next->valuedouble - at;
+        char name[300];
+        snprintf(name, sizeof name, "param.%s", t->string);
+        bool frozen = !strstr(t->string, "attn2");
+        assert_int_equal(!memcmp(from.data + at, made.data + (size_t)b->child->valuedouble, size), frozen);
+        assert_int_equal(!cJSON_GetObjectItemCaseSensitive(checkpoint.header, name), frozen);
+    }
+    st_free(&from);
+    st_free(&made);
+    st_free(&checkpoint);
+    remove_tree(in_scratch("run"));
+}
+
 /* What training needs is known before it starts; a limit below that is told at once. */
 static void too_little_memory_is_told_first(void **state)
 {
@@ -257,6 +325,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_leaves_a_model),
         cmocka_unit_test(interrupted_training_can_go_on),
+        cmocka_unit_test(an_offloaded_run_is_the_same_run),
+        cmocka_unit_test(a_part_can_be_trained),
         cmocka_unit_test(too_little_memory_is_told_first),
         cmocka_unit_test(dino_trains_and_generates),
         cmocka_unit_test(a_condition_is_added),
