@@ -275,11 +275,11 @@ static int run_clip(const request *q, m2m_error *err)
 {
     clip_model m;
     const bool images = job_has(q->in, "pixel_values"), texts = job_has(q->in, "input_ids");
-    if (!images && !texts)
-        return fail(err, M2M_ESHAPE, "%s: has neither pixel_values nor input_ids", safetensors_path(q->in));
     int status = clip_model_open(&m, q->dir, err);
-    if (status) return status;
-    if (images) status = run_clip_images(q, &m, err);
+    if (status) return fail_prefix(err, status, "component clip");
+    if (!images && !texts)
+        status = fail(err, M2M_ESHAPE, "%s: has neither pixel_values nor input_ids", safetensors_path(q->in));
+    if (!status && images) status = run_clip_images(q, &m, err);
     if (!status && texts) status = run_clip_texts(q, &m, err);
     clip_model_close(&m);
     return status;
