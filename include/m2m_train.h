@@ -91,6 +91,24 @@ typedef struct m2m_compose_options {
 /* Composes sets from a pool of drawings (docs/data.md) into WebDataset shards under `out`. */
 M2M_API int m2m_data_compose(const char *pool, const char *out, const m2m_compose_options *options,
                              const m2m_calls *calls, m2m_error *err);
+
+typedef struct m2m_mis_options {
+#define OPTION(type, field, default_, min, max, choices, help) M2M_TYPE_##type field;
+#include "m2m_mis.def"
+#undef OPTION
+} m2m_mis_options;
+
+/* Makes image sets from captions (spec 8; docs/data.md): for each caption of the TSV file `captions` (url<TAB>caption,
+ * .gz too) `images` pictures by the text-to-image directory `dir`, as WebDataset shards under `out`. Captions longer
+ * than the text encoder takes are left out; they and bad lines are counted in a line. What is there already is kept and
+ * the work goes on behind it, so the call that follows a dead run finishes it, with the same bytes. Several runs may
+ * work on one `out` with different options->share. Errors, beside those of the model and of files: M2M_EINVAL when
+ * `out` was begun with other options, M2M_EIO when another run is at the same shard. */
+M2M_API int m2m_data_mis(const char *dir, const char *captions, const char *out, const m2m_mis_options *options,
+                         const m2m_calls *calls, m2m_error *err);
+/* Makes one batch and reports as lines the time, disk and processor hours that all captions will take. */
+M2M_API int m2m_data_mis_plan(const char *dir, const char *captions, const m2m_mis_options *options,
+                              const m2m_calls *calls, m2m_error *err);
 /* Reads every record of shards or folders; bad ones are counted and listed through calls->line, and a JSON report goes
  * to `report` if not NULL. Returns 0 when the data can be used, M2M_EFORMAT when nothing in it can. */
 M2M_API int m2m_data_check(const char *path, const char *report, const m2m_calls *calls, m2m_error *err);
@@ -136,7 +154,7 @@ typedef struct m2m_option {
 enum { M2M_OPTION_INT, M2M_OPTION_REAL, M2M_OPTION_FLAG, M2M_OPTION_TEXT };
 
 typedef struct m2m_option_table {
-    const char *name;            /* "generate", "train", "compose", "bench", "init" */
+    const char *name;            /* "generate", "train", "compose", "mis", "bench", "init" */
     const m2m_option *rows;
     int count;
 } m2m_option_table;

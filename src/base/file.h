@@ -60,6 +60,8 @@ void file_out_abandon(file_out **f);
 
 int file_copy(const char *from, const char *to, m2m_error *err);
 int file_write_all(const char *path, const void *data, size_t size, m2m_error *err);
+/* Renames, replacing what is there, and makes that durable. */
+int file_rename(const char *from, const char *to, m2m_error *err);
 /* Appends in one write (a log line is never torn by another process's). Not atomic against a
  * full disk. */
 int file_append(const char *path, const void *data, size_t size, m2m_error *err);

@@ -120,8 +120,7 @@ int file_out_write(file_out *f, const void *data, size_t size, m2m_error *err)
     return 0;
 }
 
-/* Makes the renaming itself durable. Some file systems refuse it; the content is safe all the
- * same. */
+/* Makes a renaming durable. Some file systems refuse it; the content is safe all the same. */
 static void sync_directory(const char *path)
 {
     size_t n = directory_length(path);
@@ -132,6 +131,13 @@ static void sync_directory(const char *path)
         close(fd);
     }
     free(dir);
+}
+
+int file_rename(const char *from, const char *to, m2m_error *err)
+{
+    if (rename(from, to)) return fail(err, M2M_EIO, "%s: can't write it: %s", to, strerror(errno));
+    sync_directory(to);
+    return 0;
 }
 
 int file_out_commit(file_out **out, m2m_error *err)

@@ -19,6 +19,7 @@ enum {
     RNG_ORDER = 4,
     RNG_COMPOSE = 5,
     RNG_VAE = 6,
+    RNG_MIS = 7,
     RNG_IMPORT = 8
 };
 

@@ -44,15 +44,14 @@ size_t shard_split(const char *name)
     return dot && dot != base ? (size_t)(dot - name) : 0;
 }
 
-static bool is_meta(const char *name)
+bool shard_is_meta(const char *name)
 {
     if (strncmp(name, "__", 2) != 0) return false;
     size_t n = strcspn(name, "/");
     return n >= 5 && name[n - 1] == '_' && name[n - 2] == '_';
 }
 
-/* UTF-8 without control characters. */
-static bool is_text(const char *s)
+bool shard_is_name(const char *s)
 {
     if (!utf8_valid(s, strlen(s))) return false;
     for (; *s; s++)
@@ -99,7 +98,7 @@ static bool same_key(const shard *s, const char *name, size_t key_len)
 static int add_member(shard *s, const char *name, int64_t offset, int64_t size, m2m_error *err)
 {
     size_t key_len = shard_split(name);
-    if (!key_len || is_meta(name)) {
+    if (!key_len || shard_is_meta(name)) {
         s->skipped++;
         return 0;
     }
@@ -132,7 +131,7 @@ static int add_entry(shard *s, struct archive *a, struct archive_entry *e, m2m_e
 {
     const char *name = archive_entry_pathname(e);
     if (!name) name = archive_entry_pathname_utf8(e);     /* pax names, when the locale can't say them */
-    if (!name || !is_text(name) || strlen(name) > SHARD_NAME)
+    if (!name || !shard_is_name(name) || strlen(name) > SHARD_NAME)
         return fail(err, M2M_EFORMAT, "%s: member %lld: its name is no UTF-8 text of at most %d bytes", s->path,
             (long long)(s->n_members + s->skipped), SHARD_NAME);
     if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e)) {
@@ -307,125 +306,4 @@ const uint8_t *shard_locate(const shard *s, const char *name, size_t *size)
     if (strlen(key) != len || memcmp(key, name, len) != 0) return NULL;
     int place = shard_find(s, sample, name + len + 1);
     return place < 0 ? NULL : shard_data(s, sample, place, size);
-}
-
-/* ---- Writing ---- */
-
-struct shard_writer {
-    file_out *file;            /* beside the path until it is complete */
-    struct archive *tar;
-    char *path;
-    int64_t samples;
-};
-
-static la_ssize_t write_block(struct archive *a, void *user, const void *data, size_t size)
-{
-    (void)a;
-    return file_out_write(user, data, size, NULL) ? -1 : (la_ssize_t)size;
-}
-
-int shard_create(shard_writer **out, const char *path, m2m_error *err)
-{
-    shard_writer *w = calloc(1, sizeof *w);
-    if (!w) return fail(err, M2M_ENOMEM, "%s: no memory to write it", path);
-    w->path = strdup(path);
-    w->tar = archive_write_new();
-    int rc = 0;
-    if (!w->path || !w->tar || archive_write_set_format_ustar(w->tar) != ARCHIVE_OK)
-        rc = fail(err, M2M_ENOMEM, "%s: no memory to write it", path);
-    if (!rc) rc = file_out_open(&w->file, path, err);
-    if (!rc && archive_write_open(w->tar, w->file, NULL, write_block, NULL) != ARCHIVE_OK)
-        rc = fail(err, M2M_EIO, "%s: can't start a tar file: %s", path, archive_error_string(w->tar));
-    if (rc)
-        shard_abandon(&w);
-    else
-        *out = w;
-    return rc;
-}
-
-static int add_file(shard_writer *w, const char *name, const shard_field *f, m2m_error *err)
-{
-    struct archive_entry *e = archive_entry_new();
-    if (!e) return fail(err, M2M_ENOMEM, "%s: no memory for \"%s\"", w->path, name);
-    archive_entry_set_pathname(e, name);
-    archive_entry_set_filetype(e, AE_IFREG);
-    archive_entry_set_perm(e, 0444);
-    archive_entry_set_size(e, (la_int64_t)f->size);
-    archive_entry_set_mtime(e, 0, 0);
-    archive_entry_set_uname(e, "bigdata");
-    archive_entry_set_gname(e, "bigdata");
-    int rc = 0;
-    if (archive_write_header(w->tar, e) != ARCHIVE_OK
-        || (f->size && archive_write_data(w->tar, f->data, f->size) != (la_ssize_t)f->size))
-        rc = fail(err, M2M_EIO, "%s: can't write \"%s\": %s", w->path, name,
-            archive_error_string(w->tar) ? archive_error_string(w->tar) : "the disk may be full");
-    archive_entry_free(e);
-    return rc;
-}
-
-static int by_suffix(const void *a, const void *b)
-{
-    return strcmp((*(const shard_field *const *)a)->suffix, (*(const shard_field *const *)b)->suffix);
-}
-
-/* Only names that shard_split takes apart again the same way. */
-static int check_names(const char *key, const shard_field *f, m2m_error *err)
-{
-    char name[SHARD_NAME];
-    int n = snprintf(name, sizeof name, "%s.%s", key, f->suffix);
-    bool fits = key[0] && n > 0 && n < (int)sizeof name && is_text(name) && !is_meta(name) && f->suffix[0];
-    for (const char *c = f->suffix; *c; c++) fits = fits && !isupper((unsigned char)*c) && *c != '/';
-    if (!fits || shard_split(name) != strlen(key))
-        return fail(err, M2M_EINVAL, "\"%s\" and \"%s\" are no key and suffix of a sample", key, f->suffix);
-    return 0;
-}
-
-int shard_add(shard_writer *w, const char *key, const shard_field *fields, int n, m2m_error *err)
-{
-    if (n < 1 || n > SHARD_MEMBERS)
-        return fail(err, M2M_EINVAL, "sample \"%s\" has %d members; wanted 1..%d", key, n, SHARD_MEMBERS);
-    const shard_field **order = malloc((size_t)n * sizeof *order);
-    if (!order) return fail(err, M2M_ENOMEM, "%s: no memory for \"%s\"", w->path, key);
-    int rc = 0;
-    for (int i = 0; i < n; i++) order[i] = &fields[i];
-    qsort(order, (size_t)n, sizeof *order, by_suffix);
-    for (int i = 0; i < n && !rc; i++) {
-        rc = check_names(key, order[i], err);
-        if (!rc && i && strcmp(order[i]->suffix, order[i - 1]->suffix) == 0)
-            rc = fail(err, M2M_EINVAL, "sample \"%s\" has two members \".%s\"", key, order[i]->suffix);
-    }
-    for (int i = 0; i < n && !rc; i++) {
-        char name[SHARD_NAME];
-        snprintf(name, sizeof name, "%s.%s", key, order[i]->suffix);
-        rc = add_file(w, name, order[i], err);
-    }
-    free(order);
-    w->samples += rc == 0;
-    return rc;
-}
-
-int64_t shard_written(const shard_writer *w)
-{
-    return w->samples;
-}
-
-int shard_finish(shard_writer **w, m2m_error *err)
-{
-    int rc = 0;
-    if (archive_write_close((*w)->tar) != ARCHIVE_OK)
-        rc = fail(err, M2M_EIO, "%s: can't end the tar file: %s", (*w)->path,
-            archive_error_string((*w)->tar) ? archive_error_string((*w)->tar) : "the disk may be full");
-    if (!rc) rc = file_out_commit(&(*w)->file, err);
-    shard_abandon(w);
-    return rc;
-}
-
-void shard_abandon(shard_writer **w)
-{
-    if (!*w) return;
-    if ((*w)->tar) archive_write_free((*w)->tar);
-    if ((*w)->file) file_out_abandon(&(*w)->file);
-    free((*w)->path);
-    free(*w);
-    *w = NULL;
 }

@@ -48,13 +48,25 @@ typedef struct shard_field {
 /* The file appears at `path` when shard_finish succeeds, complete, and not before. Same calls, same bytes: members are
  * sorted by suffix and carry mode 0444, user and group "bigdata" and time 0. */
 int shard_create(shard_writer **w, const char *path, m2m_error *err);
-/* Errors: M2M_EINVAL when key or suffix would be read back differently; M2M_EIO. */
+/* Errors: M2M_EINVAL when key or suffix would be read back differently; M2M_EIO. After an error the writer can only be
+ * abandoned. */
 int shard_add(shard_writer *w, const char *key, const shard_field *fields, int n, m2m_error *err);
 int64_t shard_written(const shard_writer *w);        /* samples so far */
 int shard_finish(shard_writer **w, m2m_error *err);  /* closes *w in any case */
 void shard_abandon(shard_writer **w);                /* leaves nothing behind */
 
+/* As shard_create, but samples gather, each as soon as shard_add returns, in `path`.part, which stays when the run ends
+ * in whatever way: the next shard_continue finds all complete samples there, those of `members` members, and goes on
+ * behind them. The finished file has the bytes of one that was made in one run. One run at a time (base/lock.h): 1 when
+ * another is at it or has finished it (file_exists tells which), *w is then untouched. */
+int shard_continue(shard_writer **w, const char *path, int members, m2m_error *err);
+int64_t shard_kept(const shard_writer *w);           /* samples found */
+const char *shard_kept_key(const shard_writer *w, int64_t i);
+bool shard_is_locked(const shard_writer *w);         /* false: the file system has no locks */
+
 /* Splits a member's path: bytes of the key, or 0 when it belongs to no sample. The suffix begins one byte later. */
 size_t shard_split(const char *name);
+bool shard_is_meta(const char *name);                /* "__…__", alone or as its first folder */
+bool shard_is_name(const char *name);                /* UTF-8 without control characters */
 
 #endif

@@ -40,6 +40,12 @@ static const m2m_option import_rows[] = {
 };
 #undef OPTIONS
 
+#define OPTIONS m2m_mis_options
+static const m2m_option mis_rows[] = {
+#include "m2m_mis.def"
+};
+#undef OPTIONS
+
 #define OPTIONS m2m_bench_options
 static const m2m_option bench_rows[] = {
 #include "m2m_bench.def"
@@ -53,8 +59,8 @@ static const m2m_option init_rows[] = {
 #undef OPTIONS
 
 #define TABLE(name) {#name, name##_rows, (int)(sizeof name##_rows / sizeof name##_rows[0])}
-static const m2m_option_table tables[] = {TABLE(generate), TABLE(train),  TABLE(compose),
-                                          TABLE(import),   TABLE(bench),  TABLE(init)};
+static const m2m_option_table tables[] = {TABLE(generate), TABLE(train), TABLE(compose), TABLE(import),
+                                          TABLE(mis),      TABLE(bench), TABLE(init)};
 
 const m2m_option_table *m2m_options(const char *name)
 {
