@@ -90,7 +90,10 @@ static int make_images(const mis_work *w, int64_t row, const char *caption, uint
         int n = (images - done + batches - i - 1) / (batches - i);
         rc = mis_images_make(w, row, caption, done, n, data + done, sizes + done,
                              latents ? latents + (size_t)done * floats : NULL, err);
-        if (rc) return fail_prefix(err, rc, "caption %lld, image %d", (long long)row, done);
+        if (rc) {
+            fail_prefix(err, rc, "caption %lld, image %d", (long long)row, done);
+            return rc;
+        }
         done += n;
         w->made(w->user, n);
     }
