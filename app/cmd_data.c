@@ -1,6 +1,7 @@
 /* m2m data: make data sets, and see whether a data set can be used. */
 #include "commands.h"
 #include "outdir.h"
+#include "share.h"
 #include "show.h"
 #include "stop.h"
 
@@ -8,6 +9,7 @@
 
 typedef struct settings {
     const char *o, *report;
+    int64_t plan;
 } settings;
 
 static int finish(int failed, const m2m_error *err)
@@ -20,6 +22,7 @@ static int finish(int failed, const m2m_error *err)
 typedef union options {
     m2m_compose_options compose;
     m2m_import_options import;
+    m2m_mis_options mis;
 } options;
 
 /* The work itself: what was given, n arguments of it. */
@@ -51,7 +54,8 @@ static int run_work(const command *c, int argc, char **argv, bool needs_out, wor
     for (int i = 0; i < a.given.count && status == RUN && a.plain.count < c->most; i++)
         if (strcmp(a.given.items[i], "report") != 0)
             status = say_usage(c, "--%s goes with a KIND, found %s alone", a.given.items[i], a.plain.items[0]);
-    if (status == RUN && needs_out && !args_require(c, &a, "o")) status = EXIT_USAGE;
+    if (status == RUN && !args_exclude(c, &a, "plan", "o")) status = EXIT_USAGE;
+    if (status == RUN && needs_out && !s.plan && !args_require(c, &a, "o")) status = EXIT_USAGE;
     if (status == RUN) {
         m2m_error err = {0};
         status = finish(work_in(&s, &a, &o, job, &err), &err);
@@ -74,6 +78,21 @@ static int do_import(const settings *s, const char *const *given, int n, const o
     return m2m_data_import(given[0], given[1], s->o, &o->import, s->report, calls, err);
 }
 
+static int do_mis(const settings *s, const char *const *given, int n, const options *o, const m2m_calls *calls,
+                  m2m_error *err)
+{
+    (void)n;
+    m2m_mis_options mine = o->mis;
+    char share[48], line[64];
+    if (s->plan) return m2m_data_mis_plan(given[0], given[1], &mine, calls, err);
+    int failed = mine.share ? 0 : share_find(share, sizeof share, err);
+    if (failed) return failed;
+    if (!mine.share && *share) mine.share = share;
+    snprintf(line, sizeof line, "share %.50s", mine.share ? mine.share : "");
+    if (mine.share) calls->line(calls->user, line);
+    return m2m_data_mis(given[0], given[1], s->o, &mine, calls, err);
+}
+
 static int do_check(const settings *s, const char *const *given, int n, const options *o, const m2m_calls *calls,
                     m2m_error *err)
 {
@@ -91,6 +110,11 @@ static int run_import(const command *c, int argc, char **argv)
     return run_work(c, argc, argv, true, do_import);
 }
 
+static int run_mis(const command *c, int argc, char **argv)
+{
+    return run_work(c, argc, argv, true, do_mis);
+}
+
 static int run_check(const command *c, int argc, char **argv)
 {
     return run_work(c, argc, argv, false, do_check);
@@ -103,6 +127,12 @@ static int run_check(const command *c, int argc, char **argv)
 static const m2m_option compose_rows[] = {OUT_ROW, {0}};
 static const m2m_option check_rows[] = {REPORT_ROW, {0}};
 static const m2m_option import_rows[] = {OUT_ROW, REPORT_ROW, {0}};
+static const m2m_option mis_rows[] = {
+    OUT_ROW,
+    {.name = "plan", .type = M2M_OPTION_FLAG, .offset = offsetof(settings, plan), .max = 1,
+     .help = "make no data set: count the captions, make one batch, and say what all of it will take"},
+    {0},
+};
 
 static const command compose = {
     .name = "data compose",
@@ -141,6 +171,25 @@ static const command import_data = {
     .run = run_import,
 };
 
+static const command mis = {
+    .name = "data mis",
+    .synopsis = "MODEL CAPTIONS.tsv -o DIR [options]",
+    .purpose = "make image sets from captions with a text-to-image model",
+    .text = "MODEL is a text-to-image directory in diffusers' layout. CAPTIONS.tsv has lines url<TAB>caption (CC12M),\n"
+            "with or without a header, also gzipped. Each caption becomes a set of pictures, a sample of WebDataset\n"
+            "shards (docs/data.md). What is there is kept: the same command goes on where a run was cut off, with the\n"
+            "same result. Started by mpirun, srun or as a Slurm array job, each process makes its share.\n"
+            "\n"
+            "Examples:\n"
+            "  m2m data mis stable-diffusion-2-1-base cc12m.tsv.gz --plan\n"
+            "  mpirun -n 8 m2m data mis stable-diffusion-2-1-base cc12m.tsv.gz -o mis",
+    .rows = mis_rows,
+    .table = "mis",
+    .most = 2,
+    .least = 2,
+    .run = run_mis,
+};
+
 static const command check_data = {
     .name = "data check",
     .synopsis = "PATH | KIND SRC [--report FILE] [options]",
@@ -160,7 +209,7 @@ static const command check_data = {
     .run = run_check,
 };
 
-static const command *const children[] = {&compose, &import_data, &check_data, NULL};
+static const command *const children[] = {&compose, &mis, &import_data, &check_data, NULL};
 
 const command command_data = {
     .name = "data",

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- Telling ---- */
 
@@ -113,6 +114,7 @@ static int make_plan(mis_job *j, const cJSON *wanted, const char *path, m2m_erro
         if (!rc) rc = mis_plan_save(&j->plan, wanted, captions_path(j->captions), path, err);
         mis_plan_free(&j->plan);
     }
+    if (l.fd >= 0) unlink(lock_path);
     lock_close(&l);
     free(lock_path);
     return rc;
