@@ -192,6 +192,24 @@ const char *dataset_key(const dataset *d, int set)
     return r->shard ? shard_key(r->shard, r->sample) : r->folder;
 }
 
+int dataset_set_of(const dataset *d, int64_t image)
+{
+    int from = 0, to = d->n - 1;
+    while (from < to) {
+        int middle = from + (to - from + 1) / 2;
+        if (d->records[middle].first <= image) from = middle;
+        else to = middle - 1;
+    }
+    return from;
+}
+
+const uint8_t *dataset_latents(const dataset *d, int set, size_t *size)
+{
+    const record *r = &d->records[set];
+    int member = r->shard ? shard_find(r->shard, r->sample, "latents.npy") : -1;
+    return member < 0 ? NULL : shard_data(r->shard, r->sample, member, size);
+}
+
 /* Size and both ends: where images differ, their last bytes do (a PNG ends with checksums of all its pixels). */
 static void add_ends(sha256 *sum, const uint8_t *data, size_t size)
 {

@@ -4,6 +4,7 @@
 #include "data/prefetch.h"
 #include "image/image.h"
 #include "models/pixels.h"
+#include "tensor/npy.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -238,14 +239,65 @@ int latents_open(latents *l, const char *path, const dataset *d, const dataset_v
     return status ? status : open_made(l, path, key, dataset_total(d), err);
 }
 
+/* ---- those of the sets ---- */
+
+static int check_stored(const dataset *d, int set, shape wanted, m2m_error *err)
+{
+    char found[64], want[64];
+    size_t size = 0;
+    tensor t;
+    const uint8_t *data = dataset_latents(d, set, &size);
+    if (!data)
+        return fail(err, M2M_EFORMAT, "set %s: has no member .latents.npy; wanted one in every set, or stored_latents off",
+                    dataset_key(d, set));
+    int status = npy_view(&t, data, size, dataset_key(d, set), err);
+    if (status) return status;
+    wanted.dim[0] = dataset_images(d, set);
+    if (t.type == DT_F16 && shape_equal(t.shape, wanted) && (uintptr_t)t.data % sizeof(uint16_t) == 0) return 0;
+    return fail(err, M2M_EFORMAT, "set %s: .latents.npy is %s %s, wanted F16 %s", dataset_key(d, set),
+                dtype_name(t.type), shape_text(t.shape, found, sizeof found), shape_text(wanted, want, sizeof want));
+}
+
+int latents_open_stored(latents *l, const dataset *d, const dataset_view *v, const vae_model *vae, m2m_error *err)
+{
+    int f = vae_factor(&vae->config), c = vae->config.latent_channels, status = 0;
+    *l = (latents){.stored = d, .images = dataset_total(d), .floats = (int64_t)c * (v->height / f) * (v->width / f)};
+    for (int set = 0; set < dataset_sets(d) && !status; set++)
+        status = check_stored(d, set, SHAPE(0, c, v->height / f, v->width / f), err);
+    l->all_good = status ? NULL : malloc((size_t)l->images);
+    if (!status && !l->all_good) status = fail(err, M2M_ENOMEM, "no memory for %lld marks", (long long)l->images);
+    if (!status) memset(l->all_good, 1, (size_t)l->images);
+    l->good = l->all_good;
+    return status;
+}
+
+static void get_stored(const latents *l, int64_t image, float *out)
+{
+    int set = dataset_set_of(l->stored, image);
+    size_t size;
+    tensor t;
+    const uint8_t *data = dataset_latents(l->stored, set, &size);
+    int status = npy_view(&t, data, size, "latents", NULL);
+    check(!status, "latents of set %d were good before", set);
+    const uint16_t *rows = t.data;
+    to_f32(out, rows + (image - dataset_first(l->stored, set)) * l->floats, DT_F16, l->floats);
+}
+
+/* ---- either ---- */
+
 void latents_close(latents *l)
 {
     safetensors_close(&l->file);
+    free(l->all_good);
     *l = (latents){0};
 }
 
 void latents_get(const latents *l, int64_t image, bool flipped, float *out)
 {
+    if (l->stored) {
+        get_stored(l, image, out);
+        return;
+    }
     int64_t row = (flipped && l->flips ? l->images : 0) + image;
     to_f32(out, l->data + row * l->floats, DT_F16, l->floats);
 }

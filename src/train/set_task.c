@@ -126,7 +126,8 @@ static int open_source(set_task *s, set_source *to, const char *what, const data
     if (!dir || asprintf(&path, "%s/%s.safetensors", dir, what) < 0) path = NULL;
     if (!dir || asprintf(&seen, "%s/%s_features.safetensors", dir, what) < 0) seen = NULL;
     int status = path && seen ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
-    if (!status) status = latents_open(&to->latents, path, d, &s->view, &vae, flips, s->be, s->calls, err);
+    if (!status && s->o->stored_latents) status = latents_open_stored(&to->latents, d, &s->view, &s->vae, err);
+    else if (!status) status = latents_open(&to->latents, path, d, &s->view, &vae, flips, s->be, s->calls, err);
     if (!status && is_dino(s))
         status = latents_open(&to->features, seen, d, &s->view, &eyes, flips, s->be, s->calls, err);
     if (!status) status = conditions_open(&to->conditions, d, s->unet.config.condition, s->calls, err);
@@ -143,6 +144,8 @@ static int open_data(set_task *s, m2m_error *err)
     s->view.width = s->view.height = (int)o->size;
     int status = parse_fit(o->fit, &s->view.fit, err);
     if (!status) status = parse_colour(o->background, s->view.background, err);
+    if (!status && o->stored_latents && o->flip)
+        status = fail(err, M2M_EINVAL, "flip: can't be on together with stored_latents: latents can't be mirrored");
     if (!status) status = dataset_open(&s->data, o->data, n, err);
     if (!status && o->val_data) status = dataset_open(&s->val, o->val_data, n, err);
     if (!status) status = open_source(s, &s->source, "train", s->data, o->flip != 0, err);
