@@ -16,8 +16,8 @@ static int number(const char *name, long *value, m2m_error *err)
     if (!text || !*text) return 0;
     *value = strtol(text, &end, 10);
     if (!*end && *value >= 0 && *value <= 1000000) return 0;
-    return fail(err, M2M_EINVAL, "%s: found \"%.40s\", wanted a number in 0..1000000; --share i/n does without it", name,
-                text);
+    return fail(err, M2M_EINVAL, "%s: found \"%.40s\", wanted a number in 0..1000000; --share i/n does without it",
+                name, text);
 }
 
 /* Among the processes that were started together. */
@@ -56,8 +56,8 @@ static int find_task(part *p, m2m_error *err)
     }
     p->i = (id - (min > 0 ? min : 0)) / (step > 0 ? step : 1);
     if (p->i >= 0 && p->i < p->n) return 0;
-    return fail(err, M2M_EINVAL, "SLURM_ARRAY_TASK_ID: %ld is none of SLURM_ARRAY_TASK_COUNT = %ld tasks in equal steps; "
-                "wanted such, or --share i/n", id, p->n);
+    return fail(err, M2M_EINVAL, "SLURM_ARRAY_TASK_ID: %ld is none of SLURM_ARRAY_TASK_COUNT = %ld tasks in equal "
+                "steps; wanted such, or --share i/n", id, p->n);
 }
 
 int share_find(char *text, size_t size, m2m_error *err)

@@ -38,7 +38,8 @@ static void made(void *user, int images)
 
 static int stopped(const mis_job *j, m2m_error *err)
 {
-    return fail(err, M2M_ECANCELLED, "stopped after %lld new sets, which are kept; the same command goes on behind them",
+    return fail(err, M2M_ECANCELLED, "stopped after %lld new sets, which are kept; the same command goes on behind "
+                "them",
                 (long long)j->sets_made);
 }
 
@@ -46,7 +47,8 @@ void mis_tell_counts(const mis_job *j)
 {
     const mis_plan *p = &j->plan;
     str s = {0};
-    str_printf(&s, "captions: %lld lines, %lld used (train %lld, validation %lld, test %lld); left out: %lld over %d tokens",
+    str_printf(&s,
+               "captions: %lld lines, %lld used (train %lld, validation %lld, test %lld); left out: %lld over %d tokens",
                (long long)p->rows, (long long)p->used, (long long)p->sets[MIS_TRAIN],
                (long long)p->sets[MIS_VALIDATION], (long long)p->sets[MIS_TEST], (long long)p->over_long,
                j->filter.max_tokens);
@@ -80,7 +82,8 @@ static cJSON *settings(const mis_job *j)
                 cJSON_AddBoolToObject(s, "latents", o->latents != 0) &&
                 cJSON_AddNumberToObject(s, "shard", (double)o->shard) &&
                 cJSON_AddNumberToObject(s, "validation", o->validation) &&
-                cJSON_AddNumberToObject(s, "test", o->test) && cJSON_AddNumberToObject(s, "column", (double)o->column) &&
+                cJSON_AddNumberToObject(s, "test", o->test) &&
+                cJSON_AddNumberToObject(s, "column", (double)o->column) &&
                 cJSON_AddNumberToObject(s, "limit", (double)o->limit) &&
                 cJSON_AddNumberToObject(s, "max_tokens", q->max_tokens) &&
                 cJSON_AddBoolToObject(s, "exact", o->exact != 0) &&
@@ -145,12 +148,13 @@ static int check_kept(const shard_writer *w, const mis_captions *m, const char *
 {
     char key[24];
     if (shard_kept(w) > m->n)
-        return fail(err, M2M_EFORMAT, "%s.part: holds %lld sets, wanted %d at most", path, (long long)shard_kept(w), m->n);
+        return fail(err, M2M_EFORMAT, "%s.part: holds %lld sets, wanted %d at most", path,
+                    (long long)shard_kept(w), m->n);
     for (int64_t i = 0; i < shard_kept(w); i++) {
         mis_set_key(m->rows[i], key);
         if (strcmp(key, shard_kept_key(w, i)))
-            return fail(err, M2M_EFORMAT, "%s.part: set %lld in it is \"%.40s\", wanted %s; remove the file to make it anew",
-                        path, (long long)i, shard_kept_key(w, i), key);
+            return fail(err, M2M_EFORMAT,
+                        "%s.part: set %lld in it is \"%.40s\", wanted %s; remove the file to make it anew", path, (long long)i, shard_kept_key(w, i), key);
     }
     return 0;
 }
@@ -201,8 +205,8 @@ static int make_shard(mis_job *j, const mis_shard *s, m2m_error *err)
     if (!rc) rc = shard_continue(&w, path, mis_set_members(j->options), err);
     if (rc == 1 && file_exists(path)) rc = 0;                       /* finished meanwhile */
     else if (rc == 1)
-        rc = fail(err, M2M_EIO, "%s.part: another run is writing it; wanted one run at a time, or runs with shares of the "
-                  "work (--share i/n)", path);
+        rc = fail(err, M2M_EIO, "%s.part: another run is writing it; wanted one run at a time, or runs with shares of "
+                  "the work (--share i/n)", path);
     else if (!rc) rc = fill_shard(j, &w, s, path, err);
     free(dir);
     free(path);

@@ -28,7 +28,8 @@ static int step(void *user, double images)
     mis_job *j = user;
     const m2m_calls *c = j->calls;
     int64_t steps = j->options->steps;
-    return c && c->progress && c->progress(c->user, "steps of a sample", (int64_t)(images * (double)steps), j->todo * steps);
+    int64_t done = (int64_t)(images * (double)steps);
+    return c && c->progress && c->progress(c->user, "steps of a sample", done, j->todo * steps);
 }
 
 /* One batch of the first caption. */
@@ -50,8 +51,8 @@ static int measure(mis_job *j, sample *s, m2m_error *err)
         free(data[i]);
     }
     const mis_source *q = j->source;
-    double latents = 2.0 * (double)j->options->images * q->latent_channels * q->latent_height * q->latent_width;
-    s->set_bytes = 2 * (512 + 512) + 24.0 * (double)j->options->images + 512 + (j->options->latents ? latents + 1024 : 0);
+    double k = (double)j->options->images, latents = 1024 + 2 * k * q->latent_channels * q->latent_height * q->latent_width;
+    s->set_bytes = 2 * (512 + 512) + 512 + 24 * k + (j->options->latents ? latents : 0);
     free(data);
     free(sizes);
     mis_captions_free(&m);

@@ -87,8 +87,8 @@ static int read_shard(mis_shard *s, const cJSON *o, m2m_error *err)
     int k = 0;
     while (k < MIS_SPLITS && strcmp(split, mis_split_name((mis_split)k))) k++;
     if (k == MIS_SPLITS || strlen(hash) != sizeof s->hash - 1)
-        return fail(err, M2M_EFORMAT, "split \"%.40s\" with captions \"%.40s\"; wanted train, validation or test and 16 "
-                    "digits", split, hash);
+        return fail(err, M2M_EFORMAT, "split \"%.40s\" with captions \"%.40s\"; wanted train, validation or test and "
+                    "16 digits", split, hash);
     s->split = (mis_split)k;
     s->number = (int)number;
     s->sets = (int)sets;
@@ -138,8 +138,8 @@ int mis_plan_load(mis_plan *p, const cJSON *settings, const char *captions_path,
     if (!rc && ((rc = read_shards(p, root, err)) || (rc = read_counts(p, root, &bytes, err))))
         rc = fail_prefix(err, rc, "%s", path);
     if (!rc && bytes != found)
-        rc = fail(err, M2M_EINVAL, "%s: has %lld bytes, this data set (%s) was begun with a file of %lld", captions_path,
-                  (long long)found, path, (long long)bytes);
+        rc = fail(err, M2M_EINVAL, "%s: has %lld bytes, this data set (%s) was begun with a file of %lld",
+                  captions_path, (long long)found, path, (long long)bytes);
     cJSON_Delete(root);
     return rc;
 }

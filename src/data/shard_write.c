@@ -110,7 +110,8 @@ static int64_t member_end(struct archive *a, struct archive_entry *e, size_t fil
 {
     const char *name = archive_entry_pathname(e);
     int64_t at = archive_filter_bytes(a, 0), size = archive_entry_size(e);
-    if (!name || !shard_split(name) || archive_entry_filetype(e) != AE_IFREG || size < 0 || size > SHARD_BYTES) return 0;
+    if (!name || !shard_split(name) || archive_entry_filetype(e) != AE_IFREG) return 0;
+    if (size < 0 || size > SHARD_BYTES) return 0;
     int64_t end = at + (size + TAR_UNIT - 1) / TAR_UNIT * TAR_UNIT;
     return end <= (int64_t)file_size ? end : 0;
 }

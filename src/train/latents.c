@@ -248,7 +248,8 @@ static int check_stored(const dataset *d, int set, shape wanted, m2m_error *err)
     tensor t;
     const uint8_t *data = dataset_latents(d, set, &size);
     if (!data)
-        return fail(err, M2M_EFORMAT, "set %s: has no member .latents.npy; wanted one in every set, or stored_latents off",
+        return fail(err, M2M_EFORMAT,
+                    "set %s: has no member .latents.npy; wanted one in every set, or stored_latents off",
                     dataset_key(d, set));
     int status = npy_view(&t, data, size, dataset_key(d, set), err);
     if (status) return status;

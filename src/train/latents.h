@@ -30,8 +30,8 @@ typedef struct latents_source {
 /* Opens `path` if it was made from the same model, data and view, else makes it. */
 int latents_open(latents *l, const char *path, const dataset *d, const dataset_view *v, const latents_source *from,
                  bool flips, backend *be, const m2m_calls *calls, m2m_error *err);
-/* Takes the .latents.npy of every set, [images, C,h,w] float16 as vae and view have them. They must be of this VAE: that
- * can't be seen in them. d must outlive *l. Errors: M2M_EFORMAT names a set without them or with others. */
+/* Takes the .latents.npy of every set, [images, C,h,w] float16 as vae and view have them. They must be of this VAE:
+ * that can't be seen in them. d must outlive *l. Errors: M2M_EFORMAT names a set without them or with others. */
 int latents_open_stored(latents *l, const dataset *d, const dataset_view *v, const vae_model *vae, m2m_error *err);
 void latents_close(latents *l);
 /* Latent of an image (number over all sets) as float32. */

@@ -180,7 +180,8 @@ static void what_is_left_out_is_counted(void **state)
     (void)state;
     run("counted", 5, NULL);
     assert_non_null(strstr(lines, "captions: 40 lines, 33 used (train "));
-    assert_non_null(strstr(lines, "left out: 3 over 7 tokens, 1 without column, 1 empty, 2 not UTF-8, 0 over-long lines"));
+    assert_non_null(strstr(lines, "left out: 3 over 7 tokens, 1 without column, 1 empty, 2 not UTF-8, "
+                                  "0 over-long lines"));
     assert_non_null(strstr(lines, "33 sets of 5 images made; "));
     assert_non_null(strstr(lines, " holds 33 of 33 sets in "));
     run("counted", 5, NULL);

@@ -67,7 +67,8 @@ static const char *write_sets(const char *name, const uint16_t *rows, shape one,
             m2m_image_free(&img);
         }
         one.dim[0] = n - (s == spoiled);
-        if (rows) npy_write(&npy, &(tensor){.type = DT_F16, .shape = one, .data = (void *)(uintptr_t)(rows + row * floats)});
+        tensor t = {.type = DT_F16, .shape = one, .data = rows ? (void *)(uintptr_t)(rows + row * floats) : NULL};
+        if (rows) npy_write(&npy, &t);
         f[n] = (shard_field){"latents.npy", npy.data, npy.len};
         snprintf(key, sizeof key, "%09d", s);
         assert_int_equal(shard_add(w, key, f, n + (rows != NULL), NULL), 0);
