@@ -48,7 +48,8 @@ void mis_tell_counts(const mis_job *j)
     const mis_plan *p = &j->plan;
     str s = {0};
     str_printf(&s,
-               "captions: %lld lines, %lld used (train %lld, validation %lld, test %lld); left out: %lld over %d tokens",
+               "captions: %lld lines, %lld used (train %lld, validation %lld, test %lld); "
+               "left out: %lld over %d tokens",
                (long long)p->rows, (long long)p->used, (long long)p->sets[MIS_TRAIN],
                (long long)p->sets[MIS_VALIDATION], (long long)p->sets[MIS_TEST], (long long)p->over_long,
                j->filter.max_tokens);
@@ -154,7 +155,8 @@ static int check_kept(const shard_writer *w, const mis_captions *m, const char *
         mis_set_key(m->rows[i], key);
         if (strcmp(key, shard_kept_key(w, i)))
             return fail(err, M2M_EFORMAT,
-                        "%s.part: set %lld in it is \"%.40s\", wanted %s; remove the file to make it anew", path, (long long)i, shard_kept_key(w, i), key);
+                        "%s.part: set %lld in it is \"%.40s\", wanted %s; remove the file to make it anew", path,
+                        (long long)i, shard_kept_key(w, i), key);
     }
     return 0;
 }

@@ -51,7 +51,8 @@ static int measure(mis_job *j, sample *s, m2m_error *err)
         free(data[i]);
     }
     const mis_source *q = j->source;
-    double k = (double)j->options->images, latents = 1024 + 2 * k * q->latent_channels * q->latent_height * q->latent_width;
+    double k = (double)j->options->images;
+    double latents = 1024 + 2 * k * q->latent_channels * q->latent_height * q->latent_width;
     s->set_bytes = 2 * (512 + 512) + 512 + 24 * k + (j->options->latents ? latents : 0);
     free(data);
     free(sizes);

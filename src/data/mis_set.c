@@ -110,9 +110,9 @@ static char *record(const mis_work *w, int64_t row, const char *caption, const c
     str_json(&s, caption);
     str_printf(&s, ", \"split\": \"%s\", \"model\": ", split);
     str_json(&s, path_base(w->source->model));
-    str_printf(&s,
-               ", \"model_sha256\": \"%s\", \"version\": \"%s\", \"scheduler\": \"%s\", \"steps\": %lld, \"guidance\": ",
+    str_printf(&s, ", \"model_sha256\": \"%s\", \"version\": \"%s\", \"scheduler\": \"%s\", \"steps\": %lld",
                w->source->sha256, M2M_VERSION_TEXT, o->scheduler, (long long)o->steps);
+    str_add(&s, ", \"guidance\": ");
     str_number(&s, o->guidance);
     str_add(&s, ", \"negative_prompt\": ");
     if (o->negative_prompt) str_json(&s, o->negative_prompt);
