@@ -1,7 +1,7 @@
 /* What a frozen model makes of every image of a data set, encoded once and kept as float16 in a file, keyed by what it
  * was made from: the VAE's latents, or the features of M2M-DINO's image encoder. Images that can't be read are counted
- * and listed; sets that lose too many by it are left out. Or, without any
- * encoding, the latents that the sets bring along (m2m data mis --latents). */
+ * and listed; sets that lose too many by it are left out. Or, without any encoding, the latents that the sets bring
+ * along (m2m data mis --latents). */
 #ifndef TRAIN_LATENTS_H
 #define TRAIN_LATENTS_H
 

@@ -371,6 +371,9 @@ static void two_runs_notice_each_other(void **state)
     m2m_mis_options o = options();
     pid_t pid = start("twice", NULL, 20000);
     char part[700];
+    snprintf(part, sizeof part, "%s/twice", dir.path);
+    dir_make(part, NULL);
+    write_file(strcat(part, "/.m2m-0123456789abcdef.tmp"), "x", 1);     /* of a run that was killed */
     snprintf(part, sizeof part, "%s/twice/train/mis-00000.tar.part", dir.path);
     for (int i = 0; i < 500 && !file_exists(part); i++) nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     assert_int_equal(run_with("twice", &(fake){0}, 2, &o, &err), M2M_EIO);

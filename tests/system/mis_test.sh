@@ -8,16 +8,15 @@ set -eu
 : "${CAPTIONS:=9}" "${IMAGES:=3}" "${KILLS:=3}" "${PYTHON:=}"
 work=$(mktemp -d "${TMPDIR:-/tmp}/m2m-mis-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-models=$SOURCE_DIR/tests/golden/models
 unset SLURM_ARRAY_TASK_ID OMPI_COMM_WORLD_RANK PMI_RANK SLURM_PROCID
 
 die() { echo "mis_test: $*" >&2; exit 1; }
 
 # ---- A tiny text-to-image directory and captions with every kind of bad line --------------------------------------
-SD=${SD:-$models/text_to_image}
+SD=${SD:-$SOURCE_DIR/tests/golden/models/text_to_image}
 
 good() { # number
-    printf 'http://example.org/%d.jpg\ta red cat number %d on the table\n' "$1" "$1"
+    printf 'http://example.org/%d.jpg\ta dog %d\n' "$1" "$1"
 }
 {
     printf 'url\tcaption\n'
@@ -56,7 +55,7 @@ same() { # OUT what
 mis "$work/whole" >"$work/log"
 sums "$work/whole" >"$work/whole.sums"
 grep -q "captions: $((CAPTIONS + 4)) lines, $CAPTIONS used" "$work/log" || die "counts: $(cat "$work/log")"
-grep -q "left out: 1 over 77 tokens, 1 without column, 1 empty, 1 not UTF-8, 0 over-long lines" "$work/log" ||
+grep -q "left out: 1 over [0-9]* tokens, 1 without column, 1 empty, 1 not UTF-8, 0 over-long lines" "$work/log" ||
     die "counts: $(cat "$work/log")"
 grep -q "holds $CAPTIONS of $CAPTIONS sets" "$work/log" || die "end: $(cat "$work/log")"
 "$M2M_PROGRAM" data check "$work/whole/train" >/dev/null

@@ -94,7 +94,8 @@ static void stored_ones_are_the_encoded_ones(void **state)
     m2m_error err = {0};
     int64_t total = 9, floats = shape_count(latent_shape());
     assert_int_equal(dataset_open(&plain, write_sets("plain.tar", NULL, latent_shape(), -1), 2, &err), 0);
-    if (latents_open(&encoded, scratch_dir_file(&dir, "cache"), plain, &view, &(latents_source){.vae = &vae}, false, be, NULL, &err))
+    latents_source from = {.vae = &vae};
+    if (latents_open(&encoded, scratch_dir_file(&dir, "cache"), plain, &view, &from, false, be, NULL, &err))
         fail_msg("%s", err.msg);
     assert_int_equal(encoded.floats, floats);
     assert_int_equal(dataset_open(&with, write_sets("with.tar", encoded.data, latent_shape(), -1), 2, &err), 0);
