@@ -20,6 +20,7 @@ struct shard_writer {
     file_out *file;            /* of shard_create: beside the path until it is complete */
     struct archive *tar;
     char *path;
+    m2m_error wrong;           /* the first write that failed; code 0: none */
     /* of shard_continue */
     char *part;                /* its name; NULL: of shard_create */
     lock lock;                 /* of the part */
@@ -46,28 +47,34 @@ static int push(int fd, const char *data, size_t size)
     return 0;
 }
 
+/* Trap: an archive whose callback fails is never closed by libarchive (3.6) and leaks, so failures are kept here. */
 static la_ssize_t write_block(struct archive *a, void *user, const void *data, size_t size)
 {
     shard_writer *w = user;
-    m2m_error err = {0};
+    (void)a;
+    if (w->wrong.code) return (la_ssize_t)size;
     if (w->file) {
-        if (!file_out_write(w->file, data, size, &err)) return (la_ssize_t)size;
-        archive_set_error(a, EIO, "%s", err.msg);
-        return -1;
+        file_out_write(w->file, data, size, &w->wrong);
+    } else {
+        int number = push(w->lock.fd, data, size);
+        if (number) fail(&w->wrong, M2M_EIO, "%s: can't write it: %s", w->part, strerror(number));
+        else w->at += (int64_t)size;
     }
-    int number = push(w->lock.fd, data, size);
-    if (number) {
-        archive_set_error(a, number, "%s", strerror(number));
-        return -1;
-    }
-    w->at += (int64_t)size;
     return (la_ssize_t)size;
 }
 
 static const char *why(const shard_writer *w)
 {
     const char *text = archive_error_string(w->tar);
-    return text ? text : "the disk may be full";
+    return text ? text : "unknown reason";
+}
+
+/* What an archive's call and the writing behind it came to; name: of a member, or NULL. */
+static int judge(const shard_writer *w, bool good, const char *name, m2m_error *err)
+{
+    if (w->wrong.code) return fail(err, w->wrong.code, "%s", w->wrong.msg);
+    if (good) return 0;
+    return fail(err, M2M_EIO, "%s: can't write %s: %s", w->path, name ? name : "its end", why(w));
 }
 
 /* ---- Opening ---- */
@@ -221,13 +228,11 @@ static int add_file(shard_writer *w, const char *name, const shard_field *f, m2m
     archive_entry_set_mtime(e, 0, 0);
     archive_entry_set_uname(e, "bigdata");
     archive_entry_set_gname(e, "bigdata");
-    int rc = 0;
-    if (archive_write_header(w->tar, e) != ARCHIVE_OK
-        || (f->size && archive_write_data(w->tar, f->data, f->size) != (la_ssize_t)f->size)
-        || archive_write_finish_entry(w->tar) != ARCHIVE_OK)
-        rc = fail(err, M2M_EIO, "%s: can't write \"%s\": %s", w->path, name, why(w));
+    bool good = archive_write_header(w->tar, e) == ARCHIVE_OK &&
+                (!f->size || archive_write_data(w->tar, f->data, f->size) == (la_ssize_t)f->size) &&
+                archive_write_finish_entry(w->tar) == ARCHIVE_OK;
     archive_entry_free(e);
-    return rc;
+    return judge(w, good, name, err);
 }
 
 static int by_suffix(const void *a, const void *b)
@@ -311,9 +316,7 @@ static int commit_part(shard_writer *w, m2m_error *err)
 int shard_finish(shard_writer **out, m2m_error *err)
 {
     shard_writer *w = *out;
-    int rc = 0;
-    if (archive_write_close(w->tar) != ARCHIVE_OK)
-        rc = fail(err, M2M_EIO, "%s: can't end the tar file: %s", w->path, why(w));
+    int rc = judge(w, archive_write_close(w->tar) == ARCHIVE_OK, NULL, err);
     if (!rc) rc = w->part ? commit_part(w, err) : file_out_commit(&w->file, err);
     if (!rc && w->part) {
         free(w->part);
