@@ -14,8 +14,9 @@ void *host_alloc(size_t bytes)
     if (rounded < bytes) return NULL;
     if (rounded < LARGE) return aligned_alloc(64, rounded ? rounded : 64);
     // Products walk many rows at once, each in pages of its own: large pages spare them most misses of the TLB.
-    void *p = aligned_alloc(HUGE_PAGE, rounded);
-    if (p) madvise(p, rounded, MADV_HUGEPAGE);
+    void *p;
+    if (posix_memalign(&p, HUGE_PAGE, rounded)) return NULL;    /* unlike aligned_alloc, of any size */
+    madvise(p, rounded, MADV_HUGEPAGE);
     return p;
 }
 
