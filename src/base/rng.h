@@ -20,7 +20,8 @@ enum {
     RNG_COMPOSE = 5,
     RNG_VAE = 6,
     RNG_MIS = 7,
-    RNG_IMPORT = 8
+    RNG_IMPORT = 8,
+    RNG_STEP = 9               /* + 256 * step of the sampler */
 };
 
 /* One block: four words for a counter and a key. */

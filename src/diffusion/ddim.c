@@ -34,4 +34,4 @@ static int plan(const schedule *s, spacing space, int steps, sampler_move *moves
     return code;
 }
 
-const sampler_kind sampler_ddim = {"ddim", SPACING_LEADING, false, plan};
+const sampler_kind sampler_ddim = {.name = "ddim", .spacing = SPACING_LEADING, .plan = plan};

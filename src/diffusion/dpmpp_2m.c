@@ -48,4 +48,5 @@ static int plan(const schedule *s, spacing space, int steps, sampler_move *moves
     return code;
 }
 
-const sampler_kind sampler_dpmpp_2m = {"dpmpp_2m", SPACING_LINSPACE, true, plan};
+const sampler_kind sampler_dpmpp_2m = {
+    .name = "dpmpp_2m", .spacing = SPACING_LINSPACE, .remembers = true, .plan = plan};

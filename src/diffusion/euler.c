@@ -1,5 +1,5 @@
 /* Euler's method on the probability flow ODE (arXiv 2206.00364, algorithm 2 without churn; diffusers'
- * EulerDiscreteScheduler with its defaults): sample = z0 + sigma eps, walked along falling sigma to 0.
+ * EulerDiscreteScheduler and EulerAncestralDiscreteScheduler with their defaults): sample = z0 + sigma eps, walked along falling sigma to 0.
  * Between whole timesteps sigma is interpolated linearly; timesteps need not be whole (linspace). */
 #include "diffusion/sampler.h"
 
@@ -23,7 +23,14 @@ static double sigma_at(const schedule *s, double t)
     return (float)(from + (t - low) * ((double)sigma_of(s, low + 1) - from));
 }
 
-static int plan(const schedule *s, spacing space, int steps, sampler_move *moves,
+/* Goes down further than `next`, and comes back up with noise: *up. */
+static double ancestral(double sigma, double next, double *up)
+{
+    *up = sqrt(next * next * (sigma * sigma - next * next) / (sigma * sigma));
+    return sqrt(next * next - *up * *up);
+}
+
+static int walk(const schedule *s, spacing space, int steps, bool with_noise, sampler_move *moves,
     double *init_sigma, m2m_error *err)
 {
     double *t = malloc((size_t)steps * sizeof *t);
@@ -35,6 +42,7 @@ static int plan(const schedule *s, spacing space, int steps, sampler_move *moves
         m->timestep = (float)t[i];
         m->scale = 1 / sqrt(sigma * sigma + 1);
         sampler_set_clean(m, s->prediction, 1, sigma);
+        if (with_noise) next = ancestral(sigma, next, &m->fresh);
         m->keep = next / sigma;
         m->pull = 1 - m->keep;
     }
@@ -44,4 +52,18 @@ static int plan(const schedule *s, spacing space, int steps, sampler_move *moves
     return 0;
 }
 
-const sampler_kind sampler_euler = {"euler", SPACING_LINSPACE, false, plan};
+static int plan(const schedule *s, spacing space, int steps, sampler_move *moves,
+    double *init_sigma, m2m_error *err)
+{
+    return walk(s, space, steps, false, moves, init_sigma, err);
+}
+
+static int plan_ancestral(const schedule *s, spacing space, int steps, sampler_move *moves,
+    double *init_sigma, m2m_error *err)
+{
+    return walk(s, space, steps, true, moves, init_sigma, err);
+}
+
+const sampler_kind sampler_euler = {.name = "euler", .spacing = SPACING_LINSPACE, .plan = plan};
+const sampler_kind sampler_euler_ancestral = {
+    .name = "euler_ancestral", .spacing = SPACING_LINSPACE, .plan = plan_ancestral};

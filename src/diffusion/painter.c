@@ -19,6 +19,9 @@ struct painter {
     float *predicted;        /* likewise */
     float *tokens;           /* [branches*batch, T,D] */
     float *times;            /* [branches*batch] */
+    uint64_t seed;           /* of noise that the sampler adds */
+    const uint32_t *index;   /* [n] likewise, of the images; NULL: none given */
+    float *fresh;            /* [batch, C,H,W] */
 };
 
 static int build(painter *p, paramset *params, const unet_config *u, backend *be, int height, int width, m2m_error *err)
@@ -46,8 +49,9 @@ painter *painter_new(const unet_config *u, paramset *params, backend *be, const 
     p->predicted = malloc(rows * p->floats * sizeof *p->predicted);
     p->tokens = malloc(rows * p->states * sizeof *p->tokens);
     p->times = malloc(rows * sizeof *p->times);
+    p->fresh = malloc(batch * p->floats * sizeof *p->fresh);
     bool ok = p->sampler != NULL;
-    if (ok && (!p->samples || !p->scaled || !p->predicted || !p->tokens || !p->times))
+    if (ok && (!p->samples || !p->scaled || !p->predicted || !p->tokens || !p->times || !p->fresh))
         ok = !fail(err, M2M_ENOMEM, "no memory for a batch of %zu latents", batch);
     if (ok && !build(p, params, u, be, height, width, err)) return p;
     painter_free(p);
@@ -57,7 +61,7 @@ painter *painter_new(const unet_config *u, paramset *params, backend *be, const 
 void painter_free(painter *p)
 {
     if (!p) return;
-    float *all[] = {p->samples, p->scaled, p->predicted, p->tokens, p->times};
+    float *all[] = {p->samples, p->scaled, p->predicted, p->tokens, p->times, p->fresh};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     exec_free(p->x);
     text_graph_free(&p->graph);
@@ -99,8 +103,30 @@ static int check_finite(const painter *p, int n, int k, m2m_error *err)
     for (size_t i = 0; i < (size_t)n * p->floats; i++)
         if (!isfinite(p->samples[i]))
             return fail(err, M2M_EFORMAT, "step %d of %d made values that are not finite: the weights overflow", k + 1,
-                        p->o.steps);
+                        sampler_steps(p->sampler));
     return 0;
+}
+
+/* Fresh noise for the latents of this step, where the sampler wants it: of (seed, step, image), so that a latent's bits
+ * don't depend on its batch. */
+static int give_noise(painter *p, int n, int k, m2m_error *err)
+{
+    if (!sampler_wants_noise(p->sampler, k)) return 0;
+    if (!p->index)
+        return fail(err, M2M_EINVAL, "scheduler %s draws noise of its own, and no seed was given for it", p->o.sampler);
+    memset(p->fresh, 0, (size_t)p->o.batch * p->floats * sizeof *p->fresh);
+    for (int i = 0; i < n; i++)
+        sampler_noise(p->seed, k, p->index[i], p->fresh + (size_t)i * p->floats, (int64_t)p->floats);
+    sampler_give_noise(p->sampler, p->fresh);
+    return 0;
+}
+
+int painter_steps(const painter *p) { return sampler_steps(p->sampler); }
+
+void painter_seed(painter *p, uint64_t seed, const uint32_t *index)
+{
+    p->seed = seed;
+    p->index = index;
 }
 
 int painter_make(painter *p, const float *text, const float *negative, const float *noise, int n, float *latents,
@@ -113,13 +139,15 @@ int painter_make(painter *p, const float *text, const float *negative, const flo
     if (trajectory) memcpy(trajectory, p->samples, used * sizeof *trajectory);
     sampler_reset(p->sampler);
     int status = write_texts(p, text, negative, err);
-    for (int k = 0; k < p->o.steps && !status; k++) {
+    int steps = sampler_steps(p->sampler);
+    for (int k = 0; k < steps && !status; k++) {
         status = predict(p, k, err);
+        if (!status) status = give_noise(p, n, k, err);
         if (status) break;
         sampler_step(p->sampler, k, p->predicted, p->samples, (int64_t)all);
         status = check_finite(p, n, k, err);
         if (trajectory) memcpy(trajectory + (size_t)(k + 1) * used, p->samples, used * sizeof *trajectory);
-        if (!status && step && step(user, k + 1, p->o.steps)) status = fail(err, M2M_ECANCELLED, "cancelled");
+        if (!status && step && step(user, k + 1, steps)) status = fail(err, M2M_ECANCELLED, "cancelled");
     }
     if (!status) memcpy(latents, p->samples, used * sizeof *latents);
     return status;

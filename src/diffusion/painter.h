@@ -28,11 +28,17 @@ painter *painter_new(const unet_config *u, paramset *params, backend *be, const 
 void painter_free(painter *p);
 size_t painter_bytes(const painter *p);            /* activations */
 
+/* Calls of the model for an image: steps, and with PNDM one more. Trajectories have one row more than that. */
+int painter_steps(const painter *p);
+/* For samplers that add noise (Euler ancestral), before painter_make: it is a function of seed and index[i], the number of
+ * latent i of n. Borrowed until painter_make returns. */
+void painter_seed(painter *p, uint64_t seed, const uint32_t *index);
+
 /* Called after each step with the step's number, 1..steps; non-zero cancels. */
 typedef int painter_step(void *user, int step, int steps);
 
 /* n latents, 1..batch, of one text from noise [n, C,H,W] of unit variance into latents [n, C,H,W]. text, negative:
- * states [T,D]; negative is not looked at without guidance. trajectory (NULL allowed): [steps+1, n, C,H,W], the
+ * states [T,D]; negative is not looked at without guidance. trajectory (NULL allowed): [painter_steps+1, n, C,H,W], the
  * sampler's own samples before the first and after each step. Values that are not finite are an error. */
 int painter_make(painter *p, const float *text, const float *negative, const float *noise, int n, float *latents,
                  float *trajectory, painter_step *step, void *user, m2m_error *err);

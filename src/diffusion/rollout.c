@@ -21,6 +21,7 @@ struct rollout {
     int count, capacity;
     context_image *seen;         /* [window] */
     float *scaled, *predicted;   /* [C,H,W]; [branches, C,H,W] */
+    float *fresh;                /* [C,H,W] */
 };
 
 static bool has_zero(const rollout *r) { return r->u->variant == SET_SELF && r->plan.branch[0] == GUIDE_NONE; }
@@ -80,10 +81,11 @@ rollout *rollout_new(const unet_config *u, paramset *params, backend *be, const 
     r->content = (size_t)context_floats(u, height, width, o->tokens);
     r->sampler = sampler_new(o->sampler, s, o->steps, (int64_t)r->floats, err);
     r->scaled = malloc(r->floats * sizeof(float));
+    r->fresh = malloc(r->floats * sizeof(float));
     r->predicted = malloc((size_t)r->plan.rows * r->floats * sizeof(float));
     r->seen = calloc((size_t)o->window, sizeof *r->seen);
     bool ok = r->sampler != NULL;
-    if (ok && (!r->scaled || !r->predicted || !r->seen))
+    if (ok && (!r->scaled || !r->fresh || !r->predicted || !r->seen))
         ok = !fail(err, M2M_ENOMEM, "no memory for a latent of %zu floats", r->floats);
     if (ok && !build(r, params, height, width, err)) return r;
     rollout_free(r);
@@ -97,6 +99,7 @@ void rollout_free(rollout *r)
     free(r->images);
     free(r->seen);
     free(r->scaled);
+    free(r->fresh);
     free(r->predicted);
     exec_free(r->x);
     context_free(r->context);
@@ -115,6 +118,7 @@ const op_time *rollout_times(rollout *r, bool on)
 }
 
 int64_t rollout_encoded(const rollout *r) { return context_encoded(r->context); }
+int rollout_steps(const rollout *r) { return sampler_steps(r->sampler); }
 int rollout_branches(const rollout *r) { return r->plan.rows; }
 
 int rollout_add(rollout *r, const context_image *image, m2m_error *err)
@@ -208,16 +212,21 @@ int rollout_make(rollout *r, const rollout_image *image, m2m_error *err)
     for (size_t i = 0; i < n; i++) latent[i] = image->noise[i] * sigma;
     if (image->trajectory) memcpy(image->trajectory, latent, n * sizeof *latent);
     sampler_reset(r->sampler);
-    for (int k = 0; k < r->o.steps; k++) {
+    int steps = sampler_steps(r->sampler);
+    for (int k = 0; k < steps; k++) {
         const float *guided;
         int status = rollout_predict(r, latent, image->condition, k, &guided, err);
         if (status) return status;
+        if (sampler_wants_noise(r->sampler, k)) {
+            sampler_noise(image->seed, k, image->index, r->fresh, (int64_t)n);
+            sampler_give_noise(r->sampler, r->fresh);
+        }
         sampler_step(r->sampler, k, guided, latent, (int64_t)n);
         if (!all_finite(latent, n))
             return fail(err, M2M_EFORMAT, "step %d of %d made values that are not finite: the weights overflow",
-                        k + 1, r->o.steps);
+                        k + 1, steps);
         if (image->trajectory) memcpy(image->trajectory + (size_t)(k + 1) * n, latent, n * sizeof *latent);
-        if (image->step && image->step(image->user, k + 1, r->o.steps)) return fail(err, M2M_ECANCELLED, "cancelled");
+        if (image->step && image->step(image->user, k + 1, steps)) return fail(err, M2M_ECANCELLED, "cancelled");
     }
     return 0;
 }

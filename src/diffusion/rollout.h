@@ -28,6 +28,7 @@ void rollout_free(rollout *r);
 size_t rollout_bytes(const rollout *r);            /* context and activations */
 size_t rollout_bytes_per_image(const rollout *r);  /* one more context image */
 int64_t rollout_encoded(const rollout *r);         /* clean images encoded so far */
+int rollout_steps(const rollout *r);               /* calls per image: steps, with PNDM one more */
 int rollout_branches(const rollout *r);            /* forwards of the U-Net per step */
 
 /* Appends an image to the set (copied). */
@@ -41,7 +42,10 @@ typedef struct rollout_image {
     const float *noise;      /* [C,H,W] of unit variance */
     const float *condition;  /* its task condition, NULL: absent */
     float *latent;           /* result [C,H,W] */
-    float *trajectory;       /* NULL, or [steps+1, C,H,W]: the sampler's own sample at the start and after each step */
+    float *trajectory;       /* NULL, or [rollout_steps+1, C,H,W]: the sampler's own sample at the start and after each
+                              * step */
+    uint64_t seed;           /* of noise that the sampler adds (Euler ancestral), */
+    uint32_t index;          /* and the number of the image */
     rollout_step *step;      /* may be NULL */
     void *user;
 } rollout_image;

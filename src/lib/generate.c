@@ -33,8 +33,7 @@ static int allocate(generation *q, m2m_error *err)
     size_t latent = (size_t)q->floats * sizeof(float), n = (size_t)q->o->n;
     q->made = malloc(n * latent);
     q->image = malloc(3 * (size_t)q->width * (size_t)q->height * sizeof(float));
-    if (q->o->save_latents) q->trajectory = malloc(n * (size_t)(q->o->steps + 1) * latent);
-    if (!q->made || !q->image || (q->o->save_latents && !q->trajectory))
+    if (!q->made || !q->image)
         return fail(err, M2M_ENOMEM, "no memory for %zu latents", n);
     return 0;
 }
@@ -78,12 +77,21 @@ static int open_rollout(generation *q, m2m_error *err)
     return q->rollout ? 0 : M2M_EINVAL;
 }
 
+/* Rows of an image's trajectory. */
+static int64_t rows_of(const generation *q)
+{
+    return (q->painter ? painter_steps(q->painter) : rollout_steps(q->rollout)) + 1;
+}
+
 static int open_models(generation *q, m2m_error *err)
 {
     q->be = device_open(q->o->device, (int)q->o->threads, q->o->exact != 0, NULL, err);
     if (!q->be) return M2M_EDEVICE;
     int status = from_text(q) ? prompt_open(q, err) : open_rollout(q, err);
     if (status) return status;
+    size_t floats = (size_t)(q->o->n * rows_of(q) * q->floats);
+    if (q->o->save_latents && !(q->trajectory = malloc(floats * sizeof *q->trajectory)))
+        return fail(err, M2M_ENOMEM, "no memory for trajectories of %zu floats", floats);
     q->decoder = pixels_new(&q->m->vae, q->be, VAE_DECODE, 1, q->height, q->width, err);
     return q->decoder ? open_sight(q, err) : M2M_EINVAL;
 }
@@ -135,10 +143,11 @@ static int remember(generation *q, int i, const m2m_image *made, m2m_error *err)
 static int denoise(generation *q, int i, const float *noise, m2m_error *err)
 {
     float *latent = q->made + i * q->floats;
-    float *trajectory = q->trajectory ? q->trajectory + i * (q->o->steps + 1) * q->floats : NULL;
+    float *trajectory = q->trajectory ? q->trajectory + i * rows_of(q) * q->floats : NULL;
     if (from_text(q)) return prompt_make(q, noise, latent, trajectory, on_step, err);
     rollout_image image = {.noise = noise, .latent = latent, .condition = given_condition(q, q->given + i),
-                           .trajectory = trajectory, .step = on_step, .user = q};
+                           .trajectory = trajectory, .seed = (uint64_t)q->o->seed,
+                           .index = (uint32_t)i, .step = on_step, .user = q};
     return rollout_make(q->rollout, &image, err);
 }
 
@@ -167,7 +176,7 @@ static int save_latents(const generation *q, m2m_error *err)
     int64_t n = q->o->n, c = q->m->unet.config.in_channels;
     if (!q->o->save_latents) return 0;
     results_add(&r, "", "latents", SHAPE(n, c, q->latent_h, q->latent_w), q->made);
-    results_add(&r, "", "trajectory", SHAPE(n, q->o->steps + 1, c, q->latent_h, q->latent_w), q->trajectory);
+    results_add(&r, "", "trajectory", SHAPE(n, rows_of(q), c, q->latent_h, q->latent_w), q->trajectory);
     int status = results_save(&r, q->o->save_latents, err);
     results_free(&r);
     return status;

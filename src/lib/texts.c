@@ -25,6 +25,9 @@ static const char *sampler_name(const char *scheduler)
 {
     if (!strcmp(scheduler, "ddim")) return "DDIM";
     if (!strcmp(scheduler, "euler")) return "Euler";
+    if (!strcmp(scheduler, "euler_ancestral")) return "Euler a";
+    if (!strcmp(scheduler, "dpmpp_2m")) return "DPM++ 2M";
+    if (!strcmp(scheduler, "pndm")) return "PLMS";
     return scheduler;
 }
 

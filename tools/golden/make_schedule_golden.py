@@ -4,7 +4,7 @@
 usage: make_schedule_golden.py [OUT]
 
 cases.json lists the cases: {name, scheduler, steps, config}; NAME.safetensors holds of each: timesteps [steps],
-inputs [steps,n] (what the model is shown), outputs [steps,n] (what it answers), samples [steps+1,n] (row 0: noise times
+inputs [steps,n] (what the model is shown; with PNDM there is one call more than steps), outputs [steps,n] (what it answers), samples [steps+1,n] (row 0: noise times
 init_noise_sigma). abar.safetensors holds alphas_cumprod of each config by name.
 """
 import json
@@ -12,7 +12,8 @@ import os
 import sys
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers import (DDIMScheduler, DPMSolverMultistepScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
+                       PNDMScheduler)
 from safetensors.torch import save_file
 
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "../../tests/golden/sampler")
@@ -28,23 +29,31 @@ CONFIGS = {
                      prediction_type="v_prediction", timestep_spacing="trailing"),
     "linear_sample": dict(beta_schedule="linear", clip_sample=False, prediction_type="sample", timestep_spacing="linspace"),
 }
-SCHEDULERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "dpmpp_2m": DPMSolverMultistepScheduler}
+SCHEDULERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "dpmpp_2m": DPMSolverMultistepScheduler,
+              "pndm": PNDMScheduler, "euler_ancestral": EulerAncestralDiscreteScheduler}
 CASES = [("sd", s, k) for s in ("ddim", "euler") for k in (1, 10, 20, 50)] + \
         [(c, s, k) for c, k in (("pndm", 20), ("cosine_v", 10), ("cosine_v", 7), ("linear_sample", 9)) for s in ("ddim", "euler")] + \
-        [(c, "dpmpp_2m", k) for c, k in (("sd", 1), ("sd", 10), ("sd", 20), ("pndm", 20), ("cosine_v", 7), ("linear_sample", 9))]
+        [(c, "dpmpp_2m", k) for c, k in (("sd", 1), ("sd", 10), ("sd", 20), ("pndm", 20), ("cosine_v", 7), ("linear_sample", 9))] + \
+        [(c, "pndm", k) for c, k in (("sd", 1), ("sd", 2), ("sd", 4), ("pndm", 10), ("cosine_v", 7))] + \
+        [(c, "euler_ancestral", k) for c, k in (("sd", 10), ("pndm", 7), ("cosine_v", 7))]
 
 
 def trajectory(scheduler, steps, seed):
     g = torch.Generator().manual_seed(seed)
     scheduler.set_timesteps(steps)
     x = torch.randn(N, generator=g) * float(scheduler.init_noise_sigma)
-    inputs, outputs, samples = [], [], [x.clone()]
+    inputs, outputs, samples, noises = [], [], [x.clone()], []
     for t in scheduler.timesteps:
         shown = scheduler.scale_model_input(x, t)
         answer = 0.6 * torch.tanh(shown) + 0.4 * torch.randn(N, generator=g)
-        x = scheduler.step(answer, t, x).prev_sample
+        if isinstance(scheduler, EulerAncestralDiscreteScheduler):
+            noises.append(torch.randn(N, generator=g.clone_state()))
+            x = scheduler.step(answer, t, x, generator=g).prev_sample
+        else:
+            x = scheduler.step(answer, t, x).prev_sample
         inputs.append(shown.clone()), outputs.append(answer), samples.append(x.clone())
-    return dict(timesteps=scheduler.timesteps.float(), inputs=torch.stack(inputs), outputs=torch.stack(outputs),
+    more = {"noise": torch.stack(noises)} if noises else {}
+    return dict(**more, timesteps=scheduler.timesteps.float(), inputs=torch.stack(inputs), outputs=torch.stack(outputs),
                 samples=torch.stack(samples))
 
 
@@ -52,7 +61,7 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     listed, abar = [], {}
     for seed, (config, kind, steps) in enumerate(CASES):
-        scheduler = SCHEDULERS[kind].from_config(CONFIGS[config], **({"clip_sample": False} if kind == "ddim" else {}))
+        scheduler = SCHEDULERS[kind].from_config(CONFIGS[config], **{"ddim": {"clip_sample": False}, "pndm": {"skip_prk_steps": True}}.get(kind, {}))
         name = f"{kind}_{config}_{steps}"
         save_file(trajectory(scheduler, steps, seed), os.path.join(OUT, name + ".safetensors"))
         abar[config] = scheduler.alphas_cumprod

@@ -12,7 +12,7 @@ import os
 import shutil
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -187,7 +187,7 @@ def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps
         rows = []
         for i in range(n):                              # the pipeline wants latents of unit variance, and scales them itself
             pipe = StableDiffusionPipeline(vae=at(vae, dtype), text_encoder=at(text, dtype), tokenizer=tokenizer, unet=at(unet, dtype),
-                                           scheduler=kind.from_config(config), safety_checker=None, feature_extractor=None,
+                                           scheduler=kind.from_config(config, skip_prk_steps=True), safety_checker=None, feature_extractor=None,
                                            requires_safety_checker=False)
             pipe.set_progress_bar_config(disable=True)
             steps_of = []
@@ -216,6 +216,7 @@ def make_text_to_image():
     prompt = "An oil painting of a dog's face, two cats & a car!! caf\u00e9 \U0001f436"
     painting_case("text_to_image_euler", parts, EulerDiscreteScheduler, "euler", 2, 8, 12, prompt, "red car, 3d", 50, 7.5)
     painting_case("text_to_image_ddim", parts, DDIMScheduler, "ddim", 1, 8, 12, prompt, "red car, 3d", 12, 7.5)
+    painting_case("text_to_image_pndm", parts, PNDMScheduler, "pndm", 1, 8, 12, prompt, "red car, 3d", 9, 7.5)
     painting_case("text_to_image_unguided", parts, EulerDiscreteScheduler, "euler", 1, 8, 8, "a lion", None, 6, 1.0)
 
 
