@@ -72,6 +72,7 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
         const bool stored = p && !backward;    /* the forward packing reads any type */
         const void *data = stored ? p->data : operand(c, 1);
         pack_weight(c->be, scratch, data, stored ? p->type : DT_F32, no, ni, taps, backward);
+        if (stored) param_drop_pages(p);
         return scratch;
     }
     bool stale;

@@ -1,5 +1,6 @@
 /* Euler's method on the probability flow ODE (arXiv 2206.00364, algorithm 2 without churn; diffusers'
- * EulerDiscreteScheduler and EulerAncestralDiscreteScheduler with their defaults): sample = z0 + sigma eps, walked along falling sigma to 0.
+ * EulerDiscreteScheduler and EulerAncestralDiscreteScheduler
+ * with their defaults): sample = z0 + sigma eps, walked along falling sigma to 0.
  * Between whole timesteps sigma is interpolated linearly; timesteps need not be whole (linspace). */
 #include "diffusion/sampler.h"
 

@@ -1,6 +1,6 @@
 /* PNDM without its Runge-Kutta steps: Adams-Bashforth of up to fourth order on the predicted noise (arXiv 2202.09778,
- * section 3.3; diffusers' PNDMScheduler with skip_prk_steps, as SD's own scheduler_config.json has it). The first step is
- * made twice: the second time with the mean of the answers at its two ends.
+ * section 3.3; diffusers' PNDMScheduler with skip_prk_steps, as SD's own scheduler_config.json has it). The first
+ * step is made twice: the second time with the mean of the answers at its two ends.
  * Trap: as with DDIM, a step goes train_steps / steps timesteps down, whatever the spacing. */
 #include "diffusion/sampler.h"
 
