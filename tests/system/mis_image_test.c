@@ -34,14 +34,16 @@ static void an_image_is_made_again_alone(void **state)
     size_t size;
     m2m_image want, got;
     write_text(in_scratch("captions.tsv"), "http://a\ta dog\nhttp://b\ta cat 7\n");
-    RUN(&o, "data", "mis", model(), in_scratch("captions.tsv"), "-o", in_scratch("mis"), "--images", "3", "--steps", "4",
+    RUN(&o, "data", "mis", model(), in_scratch("captions.tsv"), "-o", in_scratch("mis"), "--images", "3",
+        "--steps", "4",
         "--format", "png", "--validation", "0", "--test", "0", "--seed", "5", "--batch", "3");
     expect_success(&o);
     assert_int_equal(shard_open(&s, in_scratch("mis/train/mis-00000.tar"), NULL), 0);
     seed_of(s, 1, 2, seed, sizeof seed);
     const uint8_t *png = shard_data(s, 1, shard_find(s, 1, "02.png"), &size);
     assert_int_equal(image_decode(&want, png, size, "02.png", NULL), 0);
-    RUN(&o, "generate", model(), "--prompt", "a cat 7", "--seed", seed, "--scheduler", "euler", "--steps", "4", "-n", "1",
+    RUN(&o, "generate", model(), "--prompt", "a cat 7", "--seed", seed, "--scheduler", "euler",
+        "--steps", "4", "-n", "1",
         "-o", in_scratch("alone"));
     expect_success(&o);
     assert_int_equal(m2m_image_load(&got, in_scratch("alone/000.png"), NULL), 0);
