@@ -14,7 +14,7 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # What libm2m.a needs, by library: naming the pkg-config modules would ask for what *their* archives need.
 set(M2M_PC_LIBRARIES "")
-foreach(module CJSON SPNG TURBOJPEG WEBP ARCHIVE UTF8PROC ZLIB OPENBLAS)
+foreach(module CJSON SPNG TURBOJPEG WEBP ARCHIVE UTF8PROC ZLIB NETTLE OPENBLAS)
   foreach(library ${${module}_LIBRARIES})
     string(APPEND M2M_PC_LIBRARIES " -l${library}")
   endforeach()

@@ -17,10 +17,10 @@ const char *mis_split_name(mis_split s)
 static mis_split split_of(const mis_filter *f, const char *text, size_t len)
 {
     uint8_t digest[SHA256_BYTES];
-    sha256 s;
-    sha256_start(&s);
-    sha256_add(&s, text, len);
-    sha256_end(&s, digest);
+    struct sha256_ctx s;
+    sha256_init(&s);
+    sha256_update(&s, len, text);
+    sha256_digest(&s, SHA256_BYTES, digest);
     uint64_t word = 0;
     for (int i = 0; i < 8; i++) word = word << 8 | digest[i];
     double u = (double)(word >> 11) * 0x1p-53;
@@ -78,7 +78,7 @@ typedef struct maker {
     const mis_filter *f;
     int open[MIS_SPLITS];      /* the shard being filled, or -1 */
     int numbers[MIS_SPLITS];
-    sha256 sums[MIS_SPLITS];
+    struct sha256_ctx sums[MIS_SPLITS];
     block block;
 } maker;
 
@@ -87,7 +87,7 @@ static void close_shard(maker *m, mis_split split)
     uint8_t digest[SHA256_BYTES];
     char hex[SHA256_HEX];
     mis_shard *s = &m->p->shards[m->open[split]];
-    sha256_end(&m->sums[split], digest);
+    sha256_digest(&m->sums[split], SHA256_BYTES, digest);
     sha256_hex(digest, hex);
     memcpy(s->hash, hex, sizeof s->hash - 1);
     m->open[split] = -1;
@@ -105,7 +105,7 @@ static int open_shard(maker *m, mis_split split, int64_t row, int64_t offset, m2
     }
     m->open[split] = p->n;
     p->shards[p->n++] = (mis_shard){.split = split, .number = m->numbers[split]++, .row = row, .offset = offset};
-    sha256_start(&m->sums[split]);
+    sha256_init(&m->sums[split]);
     return 0;
 }
 
@@ -116,8 +116,8 @@ static int use_caption(maker *m, int i, m2m_error *err)
     mis_split split = split_of(m->f, text, b->len[i]);
     int rc = m->open[split] < 0 ? open_shard(m, split, b->row[i], b->offset[i], err) : 0;
     if (rc) return rc;
-    sha256_add(&m->sums[split], text, b->len[i]);
-    sha256_add(&m->sums[split], "\n", 1);
+    sha256_update(&m->sums[split], b->len[i], text);
+    sha256_update(&m->sums[split], 1, "\n");
     m->p->used++;
     m->p->sets[split]++;
     if (++m->p->shards[m->open[split]].sets == m->f->shard) close_shard(m, split);
@@ -206,22 +206,22 @@ int mis_captions_read(mis_captions *m, caption_file *c, const mis_filter *f, con
     m->texts = malloc((size_t)s->sets * sizeof *m->texts);
     size_t *at = malloc((size_t)s->sets * sizeof *at);
     int rc = m->rows && m->texts && at ? 0 : fail(err, M2M_ENOMEM, "no memory for %d captions", s->sets);
-    sha256 sum;
+    struct sha256_ctx sum;
     uint8_t digest[SHA256_BYTES];
     char hex[SHA256_HEX];
     caption_line line;
-    sha256_start(&sum);
+    sha256_init(&sum);
     if (!rc) rc = captions_seek(c, s->row, s->offset, err);
     while (!rc && m->n < s->sets && (rc = captions_next(c, &line, err)) > 0) {
         rc = 0;
         if (!is_wanted(f, s->split, &line)) continue;
-        sha256_add(&sum, line.text, line.len);
-        sha256_add(&sum, "\n", 1);
+        sha256_update(&sum, line.len, line.text);
+        sha256_update(&sum, 1, "\n");
         at[m->n] = m->arena.len;
         m->rows[m->n++] = line.row;
         str_bytes(&m->arena, line.text, line.len + 1);
     }
-    sha256_end(&sum, digest);
+    sha256_digest(&sum, SHA256_BYTES, digest);
     sha256_hex(digest, hex);
     if (!rc && m->arena.failed) rc = fail(err, M2M_ENOMEM, "no memory for %d captions", s->sets);
     if (!rc && (m->n != s->sets || strncmp(hex, s->hash, sizeof s->hash - 1)))

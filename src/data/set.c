@@ -211,17 +211,17 @@ const uint8_t *dataset_latents(const dataset *d, int set, size_t *size)
 }
 
 /* Size and both ends: where images differ, their last bytes do (a PNG ends with checksums of all its pixels). */
-static void add_ends(sha256 *sum, const uint8_t *data, size_t size)
+static void add_ends(struct sha256_ctx *sum, const uint8_t *data, size_t size)
 {
     uint64_t length = size;
     size_t n = size < ENDS ? size : ENDS;
-    sha256_add(sum, &length, sizeof length);
+    sha256_update(sum, sizeof length, &length);
     if (!n) return;
-    sha256_add(sum, data, n);
-    sha256_add(sum, data + size - n, n);
+    sha256_update(sum, n, data);
+    sha256_update(sum, n, data + size - n);
 }
 
-static void add_file(sha256 *sum, const record *r, int image)
+static void add_file(struct sha256_ctx *sum, const record *r, int image)
 {
     file_map map = {0};
     char *path = path_join(r->folder, r->files[image]);
@@ -232,25 +232,25 @@ static void add_file(sha256 *sum, const record *r, int image)
 
 uint64_t dataset_fingerprint(const dataset *d)
 {
-    sha256 sum;
+    struct sha256_ctx sum;
     uint8_t digest[SHA256_BYTES];
     int64_t every = d->total / SAMPLED + 1;
-    sha256_start(&sum);
+    sha256_init(&sum);
     for (int i = 0; i < d->n; i++) {
         const record *r = &d->records[i];
         const char *key = dataset_key(d, i);
-        sha256_add(&sum, key, strlen(key) + 1);
+        sha256_update(&sum, strlen(key) + 1, key);
         for (int k = 0; k < r->images; k++) {
             bool sampled = (r->first + k) % every == 0;
             size_t size = 0;
             const uint8_t *data = r->shard ? shard_data(r->shard, r->sample, r->members[k], &size) : NULL;
-            if (!r->shard) sha256_add(&sum, r->files[k], strlen(r->files[k]) + 1);
-            sha256_add(&sum, &size, sizeof size);
+            if (!r->shard) sha256_update(&sum, strlen(r->files[k]) + 1, r->files[k]);
+            sha256_update(&sum, sizeof size, &size);
             if (sampled && r->shard) add_ends(&sum, data, size);
             else if (sampled) add_file(&sum, r, k);
         }
     }
-    sha256_end(&sum, digest);
+    sha256_digest(&sum, SHA256_BYTES, digest);
     uint64_t h = 0;
     for (int i = 0; i < 8; i++) h = h << 8 | digest[i];
     return h;
