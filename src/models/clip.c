@@ -69,48 +69,36 @@ static node *vision(clip_graph *t, const clip_config *c)
     return nn_leave(n, nn_layer_norm(n, "post_layernorm", x, c->vision.eps));
 }
 
-static int begin(clip_graph *t, paramset *params, m2m_error *err)
-{
-    memset(t, 0, sizeof *t);
-    t->g = graph_new();
-    if (!t->g) return fail(err, M2M_ENOMEM, "no memory for a graph");
-    nn_begin(&t->n, t->g, params);
-    return 0;
-}
-
-static int finish(clip_graph *t, m2m_error *err)
-{
-    if (t->n.failed) return fail(err, M2M_ENOMEM, "no memory for the parameters of a graph");
-    return graph_error(t->g, err);
-}
-
 int clip_image_build(clip_graph *t, const clip_config *c, paramset *params, int batch, m2m_error *err)
 {
-    int status = begin(t, params, err);
+    memset(t, 0, sizeof *t);
+    int status = nn_begin(&t->n, params, err);
     if (status) return status;
+    t->g = t->n.g;
     t->pixels = graph_input(t->g, "pixel_values", DT_F32, SHAPE(batch, c->channels, c->image_size, c->image_size));
     t->out = nn_linear(&t->n, "visual_projection", vision(t, c), c->projection, false);
-    return finish(t, err);
+    return nn_finish(&t->n, err);
 }
 
 int clip_texts_build(clip_graph *t, const clip_config *c, paramset *params, int batch, int length, m2m_error *err)
 {
-    int status = begin(t, params, err);
+    memset(t, 0, sizeof *t);
+    int status = nn_begin(&t->n, params, err);
     if (status) return status;
     if (length < 1 || length > c->text.positions)
         return fail(err, M2M_ESHAPE, "texts of %d tokens, wanted 1..%d (max_position_embeddings)", length,
                     c->text.positions);
+    t->g = t->n.g;
     t->embedded = graph_input(t->g, "inputs_embeds", DT_F32, SHAPE(batch, length, c->text.width));
     t->lens = graph_input(t->g, "lens", DT_I32, SHAPE((int64_t)batch * length));
     node *states = clip_text(&t->n, &c->text, t->embedded, t->lens);
     t->out = nn_linear(&t->n, "text_projection", states, c->projection, false);
-    return finish(t, err);
+    return nn_finish(&t->n, err);
 }
 
 void clip_graph_free(clip_graph *t)
 {
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }
 

@@ -117,19 +117,17 @@ int clip_text_graph_build(clip_text_graph *t, const clip_text_config *c, paramse
     if (batch < 1 || length < 1 || length > c->positions)
         return fail(err, M2M_ESHAPE, "%d texts of %d tokens, wanted 1 or more texts of 1..%d (max_position_embeddings)",
                     batch, length, c->positions);
-    t->g = graph_new();
-    if (!t->g) return fail(err, M2M_ENOMEM, "no memory for a graph");
-    nn_begin(&t->n, t->g, params);
+    int status = nn_begin(&t->n, params, err);
+    if (status) return status;
+    t->g = t->n.g;
     t->embedded = graph_input(t->g, "inputs_embeds", DT_F32, SHAPE(batch, length, c->width));
     t->lens = graph_input(t->g, "lens", DT_I32, SHAPE((int64_t)batch * length));
     t->states = clip_text(&t->n, c, t->embedded, t->lens);
-    if (t->n.failed) return fail(err, M2M_ENOMEM, "no memory for the parameters of a graph");
-    return graph_error(t->g, err);
+    return nn_finish(&t->n, err);
 }
 
 void clip_text_graph_free(clip_text_graph *t)
 {
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }

@@ -179,20 +179,18 @@ int dinov2_graph_build(dinov2_graph *t, const dinov2_config *d, paramset *params
     if (height < d->patch_size || width < d->patch_size)
         return fail(err, M2M_ESHAPE, "an image of %dx%d pixels is smaller than a patch of %dx%d", width, height,
                     d->patch_size, d->patch_size);
-    t->g = graph_new();
-    if (!t->g) return fail(err, M2M_ENOMEM, "no memory for a graph");
-    nn_begin(&t->n, t->g, params);
+    int status = nn_begin(&t->n, params, err);
+    if (status) return status;
+    t->g = t->n.g;
     t->pixels = graph_input(t->g, "pixel_values", DT_F32, SHAPE(batch, d->channels, height, width));
     node *x = embeddings(t, d, to_channels_last(t->g, t->pixels));
     for (int i = 0; i < d->layers; i++) x = layer(&t->n, d, i, x);
     t->features = nn_layer_norm(&t->n, "layernorm", x, d->eps);
-    if (t->n.failed) return fail(err, M2M_ENOMEM, "no memory for the parameters of a graph");
-    return graph_error(t->g, err);
+    return nn_finish(&t->n, err);
 }
 
 void dinov2_graph_free(dinov2_graph *t)
 {
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }

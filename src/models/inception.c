@@ -118,9 +118,9 @@ int inception_graph_build(inception_graph *t, const inception_model *m, int batc
     if (height < INCEPTION_LEAST || width < INCEPTION_LEAST)
         return fail(err, M2M_ESHAPE, "an image of %dx%d pixels, wanted %d or more a side", width, height,
                     (int)INCEPTION_LEAST);
-    t->g = graph_new();
-    if (!t->g) return fail(err, M2M_ENOMEM, "no memory for a graph");
-    nn_begin(&t->n, t->g, m->params);
+    int status = nn_begin(&t->n, m->params, err);
+    if (status) return status;
+    t->g = t->n.g;
     t->pixels = graph_input(t->g, "pixel_values", DT_F32, SHAPE(batch, 3, height, width));
     t->features = network(&t->n, to_channels_last(t->g, t->pixels));
     const int64_t in = shape_last(t->features->shape);
@@ -129,14 +129,12 @@ int inception_graph_build(inception_graph *t, const inception_model *m, int batc
     node *b = nn_param(&t->n, "bias", SHAPE(m->classes), INIT_UNIFORM, in);
     t->logits_unbiased = linear_op(t->g, t->features, w, NULL);
     t->logits = nn_leave(&t->n, add(t->g, t->logits_unbiased, b));
-    if (t->n.failed) return fail(err, M2M_ENOMEM, "no memory for the parameters of a graph");
-    return graph_error(t->g, err);
+    return nn_finish(&t->n, err);
 }
 
 void inception_graph_free(inception_graph *t)
 {
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }
 

@@ -3,20 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int begin(graph **g, nn *n, paramset *params, m2m_error *err)
-{
-    *g = graph_new();
-    if (!*g) return fail(err, M2M_ENOMEM, "no memory for a graph");
-    nn_begin(n, *g, params);
-    return 0;
-}
-
-static int finish(graph *g, const nn *n, m2m_error *err)
-{
-    if (n->failed) return fail(err, M2M_ENOMEM, "no memory for the parameters of a graph");
-    return graph_error(g, err);
-}
-
 static int supported(const unet_config *u, m2m_error *err)
 {
     if (u->variant != SET_NONE) return 0;
@@ -73,7 +59,7 @@ static int add_gradients(nn *n, node *loss, node ***grads, m2m_error *err)
 static node *embed_training(train_graph *t, const unet_config *u)
 {
     const train_shape *s = &t->shape;
-    graph *g = t->g;
+    graph *g = t->g = t->n.g;
     node *clean = embed_rows(&t->n, u, &t->condition), *noisy = clean;
     if (!clean) return NULL;
     int64_t width = embedding_width(u), images = s->images;
@@ -89,7 +75,7 @@ static void train_inputs(train_graph *t, const unet_config *u)
 {
     const train_shape *s = &t->shape;
     int images = s->sets * s->images, noisy = images * s->draws;
-    graph *g = t->g;
+    graph *g = t->g = t->n.g;
     set_kind(&t->c, u, CROSS_SET_TRAIN, s->tokens);
     t->c.sets = s->sets;
     t->c.images = s->images;
@@ -111,9 +97,9 @@ int train_graph_build(train_graph *t, const unet_config *u, paramset *params, co
     if (!status && s->draws > 1 && is_self(u) && u->clean_timestep == CLEAN_TIMESTEP_SAME)
         status = fail(err, M2M_EINVAL,
                       "draws is %d, but clean_timestep \"same\" allows 1: clean images differ per draw", s->draws);
-    if (!status) status = begin(&t->g, &t->n, params, err);
+    if (!status) status = nn_begin(&t->n, params, err);
     if (status) return status;
-    graph *g = t->g;
+    graph *g = t->g = t->n.g;
     int noisy = s->sets * s->images * s->draws, clean = is_self(u) ? s->sets * s->images : 0;
     train_inputs(t, u);
     node *x = to_channels_last(g, clean ? concat(g, t->context, t->noisy, 0) : t->noisy);
@@ -123,7 +109,7 @@ int train_graph_build(train_graph *t, const unet_config *u, paramset *params, co
         t->target = graph_input(g, "noise", DT_F32, t->prediction->shape);
         t->loss = mse(g, t->prediction, t->target);
     }
-    status = finish(g, &t->n, err);
+    status = nn_finish(&t->n, err);
     if (!status && gradients) status = add_gradients(&t->n, t->loss, &t->grads, err);
     return status;
 }
@@ -132,7 +118,6 @@ void train_graph_free(train_graph *t)
 {
     free(t->grads);
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }
 
@@ -186,9 +171,9 @@ int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, in
 {
     memset(t, 0, sizeof *t);
     int status = supported(u, err);
-    if (!status) status = begin(&t->g, &t->n, params, err);
+    if (!status) status = nn_begin(&t->n, params, err);
     if (status) return status;
-    graph *g = t->g;
+    graph *g = t->g = t->n.g;
     set_kind(&t->c, u, CROSS_SET_CLEAN, tokens);
     t->context = context_input(g, u, 1, height, width, tokens);
     t->condition = condition_declare(g, u->condition, 1, 1);
@@ -202,13 +187,12 @@ int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, in
         time = graph_fill(g, SHAPE(1), 0);
     }
     unet(&t->n, u, to_channels_last(g, x), time, &t->c, false);
-    return finish(g, &t->n, err);
+    return nn_finish(&t->n, err);
 }
 
 void clean_graph_free(clean_graph *t)
 {
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }
 
@@ -216,9 +200,9 @@ int step_graph_build(step_graph *t, const unet_config *u, paramset *params, cons
 {
     memset(t, 0, sizeof *t);
     int status = supported(u, err);
-    if (!status) status = begin(&t->g, &t->n, params, err);
+    if (!status) status = nn_begin(&t->n, params, err);
     if (status) return status;
-    graph *g = t->g;
+    graph *g = t->g = t->n.g;
     set_kind(&t->c, u, CROSS_SET_CACHED, s->tokens);
     t->c.n_branches = s->branches;
     for (int i = 0; i < s->branches; i++) t->c.branch[i].slots = s->slots[i];
@@ -230,13 +214,12 @@ int step_graph_build(step_graph *t, const unet_config *u, paramset *params, cons
     for (int i = 1; i < s->branches; i++) rows = concat(g, rows, x, 0);
     node *time = broadcast_to(g, t->timestep, SHAPE(s->branches));
     t->prediction = to_channels_first(g, unet(&t->n, u, rows, time, &t->c, false));
-    return finish(g, &t->n, err);
+    return nn_finish(&t->n, err);
 }
 
 void step_graph_free(step_graph *t)
 {
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }
 
@@ -248,9 +231,9 @@ int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int 
     memset(t, 0, sizeof *t);
     if (u->variant != SET_NONE)
         return fail(err, M2M_EUNSUPPORTED, "unet: has image-set attention; run it as component m2m");
-    int status = begin(&t->g, &t->n, params, err);
+    int status = nn_begin(&t->n, params, err);
     if (status) return status;
-    graph *g = t->g;
+    graph *g = t->g = t->n.g;
     t->sample = graph_input(g, "sample", DT_F32, SHAPE(batch, u->in_channels, height, width));
     t->timestep = graph_input(g, "timestep", DT_F32, SHAPE(batch));
     t->tokens = graph_input(g, "encoder_hidden_states", DT_F32, SHAPE(batch, n_tokens, u->cross_dim));
@@ -260,7 +243,7 @@ int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int 
         t->target = graph_input(g, "noise", DT_F32, t->prediction->shape);
         t->loss = mse(g, t->prediction, t->target);
     }
-    status = finish(g, &t->n, err);
+    status = nn_finish(&t->n, err);
     if (!status && gradients) status = add_gradients(&t->n, t->loss, &t->grads, err);
     return status;
 }
@@ -269,6 +252,5 @@ void text_graph_free(text_graph *t)
 {
     free(t->grads);
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }

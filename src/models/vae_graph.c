@@ -3,32 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int begin(vae_graph *t, paramset *params, m2m_error *err)
-{
-    memset(t, 0, sizeof *t);
-    t->g = graph_new();
-    if (!t->g) return fail(err, M2M_ENOMEM, "no memory for a graph");
-    nn_begin(&t->n, t->g, params);
-    return 0;
-}
-
-static int finish(const vae_graph *t, m2m_error *err)
-{
-    if (t->n.failed) return fail(err, M2M_ENOMEM, "no memory for the parameters of a graph");
-    return graph_error(t->g, err);
-}
-
 int vae_graph_build(vae_graph *t, const vae_config *v, paramset *params, vae_part part, int batch, int height,
                     int width, m2m_error *err)
 {
-    int status = begin(t, params, err);
+    memset(t, 0, sizeof *t);
+    int status = nn_begin(&t->n, params, err);
     if (status) return status;
+    t->g = t->n.g;
     bool encode = part == VAE_ENCODE;
     int channels = encode ? v->in_channels : v->latent_channels;
     t->in = graph_input(t->g, encode ? "sample" : "latents", DT_F32, SHAPE(batch, channels, height, width));
     node *x = to_channels_last(t->g, t->in);
     t->out = to_channels_first(t->g, encode ? vae_encode(&t->n, v, x) : vae_decode(&t->n, v, x));
-    return finish(t, err);
+    return nn_finish(&t->n, err);
 }
 
 /* 0.5 * sum(mean^2 + exp(logvar) - 1 - logvar) over a latent, mean over the batch -> [1]. */
@@ -58,9 +45,10 @@ static node *edges_at_scales(graph *g, node *e)
 int vae_train_build(vae_graph *t, const vae_config *v, paramset *params, int batch, int height, int width,
                     const vae_loss *l, bool gradients, m2m_error *err)
 {
-    int status = begin(t, params, err);
+    memset(t, 0, sizeof *t);
+    int status = nn_begin(&t->n, params, err);
     if (status) return status;
-    graph *g = t->g;
+    graph *g = t->g = t->n.g;
     t->in = graph_input(g, "sample", DT_F32, SHAPE(batch, v->in_channels, height, width));
     node *x = to_channels_last(g, t->in);
     node *moments = vae_encode(&t->n, v, x);
@@ -80,7 +68,7 @@ int vae_train_build(vae_graph *t, const vae_config *v, paramset *params, int bat
     t->loss = add(g, t->l1, scale(g, t->kl, l->kl, 0.0f));
     if (l->gradient > 0) t->loss = add(g, t->loss, scale(g, edges_at_scales(g, e), l->gradient, 0.0f));
     t->out = to_channels_first(g, y);
-    status = finish(t, err);
+    status = nn_finish(&t->n, err);
     if (status || !gradients) return status;
     t->grads = calloc((size_t)paramset_count(params) + 1, sizeof *t->grads);
     if (!t->grads) return fail(err, M2M_ENOMEM, "no memory for gradients");
@@ -91,6 +79,5 @@ void vae_graph_free(vae_graph *t)
 {
     free(t->grads);
     nn_end(&t->n);
-    graph_free(t->g);
     memset(t, 0, sizeof *t);
 }

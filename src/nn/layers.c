@@ -6,17 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-void nn_begin(nn *n, graph *g, paramset *params)
+int nn_begin(nn *n, paramset *params, m2m_error *err)
 {
     memset(n, 0, sizeof *n);
-    n->g = g;
     n->params = params;
+    n->g = graph_new();
+    return n->g ? 0 : fail(err, M2M_ENOMEM, "no memory for a graph");
+}
+
+int nn_finish(const nn *n, m2m_error *err)
+{
+    if (n->failed) return fail(err, M2M_ENOMEM, "no memory for the parameters of a graph");
+    return graph_error(n->g, err);
 }
 
 void nn_end(nn *n)
 {
     free(n->nodes);
-    n->nodes = NULL;
+    graph_free(n->g);
+    memset(n, 0, sizeof *n);
 }
 
 void nn_enter(nn *n, const char *fmt, ...)

@@ -14,8 +14,10 @@ typedef struct nn {
     bool failed;         /* out of memory */
 } nn;
 
-void nn_begin(nn *n, graph *g, paramset *params);
-void nn_end(nn *n);                                  /* frees what nn itself holds */
+/* A new graph n->g, to be freed by nn_end, after a failure too. Error: M2M_ENOMEM. */
+int nn_begin(nn *n, paramset *params, m2m_error *err);
+int nn_finish(const nn *n, m2m_error *err);          /* what went wrong while the graph was described; 0: nothing */
+void nn_end(nn *n);                                  /* frees the graph too */
 
 /* Children are named "resnets.0"; nn_enterf formats. nn_leave gives its argument back for `return nn_leave(n, x)`. */
 void nn_enter(nn *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
