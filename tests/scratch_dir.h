@@ -41,6 +41,21 @@ static inline void scratch_dir_remove_tree(const char *path)
     rmdir(path);
 }
 
+/* A directory `name` that a group of tests shares: make_dir and remove_dir are its set-up and tear-down. */
+#define SCRATCH_DIR_FIXTURE(name)                \
+    static scratch_dir name;                     \
+    static int make_dir(void **state)            \
+    {                                            \
+        (void)state;                             \
+        return scratch_dir_make(&name);          \
+    }                                            \
+    static int remove_dir(void **state)          \
+    {                                            \
+        (void)state;                             \
+        scratch_dir_remove_tree(name.path);      \
+        return 0;                                \
+    }
+
 /* How many entries the directory has. */
 static inline int scratch_dir_count(const scratch_dir *d)
 {

@@ -9,20 +9,7 @@
 #include <sys/resource.h>
 #include <cmocka.h>
 
-static scratch_dir dir;
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return scratch_dir_make(&dir);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    scratch_dir_remove_tree(dir.path);
-    return 0;
-}
+SCRATCH_DIR_FIXTURE(dir)
 
 static const char *in_dir(const char *name)
 {

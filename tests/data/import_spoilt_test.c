@@ -6,7 +6,7 @@
 
 #include "tiny.h"      /* last: cmocka has a macro named fail */
 
-static scratch_dir dir;
+SCRATCH_DIR_FIXTURE(dir)
 static char source[300];       /* the spoilt copy */
 
 typedef void spoil(const char *path, const char *a, const char *b);
@@ -522,19 +522,6 @@ static const struct { const char *kind; const spoilt *cases; int n; } layouts[] 
     LAYOUT(cc12m)};
 
 /* ---- Running them ---- */
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return scratch_dir_make(&dir);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    scratch_dir_remove_tree(dir.path);
-    return 0;
-}
 
 static bool as_wanted(const spoilt *c, const import_run *r)
 {

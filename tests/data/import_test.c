@@ -10,20 +10,7 @@
 
 #include "tiny.h"      /* last: cmocka has a macro named fail */
 
-static scratch_dir dir;
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return scratch_dir_make(&dir);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    scratch_dir_remove_tree(dir.path);
-    return 0;
-}
+SCRATCH_DIR_FIXTURE(dir)
 
 /* A layout imported into OUT; its first shard. */
 static shard *imported(const char *kind, const char *out, long sets, long images, void (*change)(m2m_import_options *))

@@ -8,7 +8,7 @@
 
 enum { SETS = 6, IMAGES = 5 };
 
-static scratch_dir dir;
+SCRATCH_DIR_FIXTURE(dir)
 static const dataset_view view = {16, 16, FIT_CROP, {255, 0, 0}};
 
 static bool is_bad(int set, int image) { return (set + image) % 7 == 3; }
@@ -87,19 +87,6 @@ static void what_is_forgotten_is_gone(void **state)
         prefetch_close(&p);      /* with some in work */
     }
     dataset_close(&d);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return scratch_dir_make(&dir);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    scratch_dir_remove_tree(dir.path);
-    return 0;
 }
 
 int main(void)

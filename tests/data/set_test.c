@@ -10,21 +10,8 @@
 
 #include "tiny.h"      /* last: cmocka has a macro named fail */
 
-static scratch_dir dir;
+SCRATCH_DIR_FIXTURE(dir)
 static const dataset_view view = {16, 16, FIT_CROP, {255, 0, 0}};
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return scratch_dir_make(&dir);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    scratch_dir_remove_tree(dir.path);
-    return 0;
-}
 
 /* ---- Spoilt images ---- */
 

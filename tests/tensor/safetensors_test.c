@@ -15,20 +15,7 @@
         .type = type_, .shape = shape_, .data = data_ \
     }
 
-static scratch_dir dir;
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return scratch_dir_make(&dir);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
-    scratch_dir_remove_tree(dir.path);
-    return 0;
-}
+SCRATCH_DIR_FIXTURE(dir)
 
 /* A file of that header with `length` as its stated length and `data` bytes behind it. */
 static const char *write_raw(
