@@ -125,7 +125,8 @@ static int open_source(set_task *s, set_source *to, const char *what, const data
     latents_source vae = {.vae = &s->vae}, eyes = {.vision = &s->vision};
     if (!dir || asprintf(&path, "%s/%s.safetensors", dir, what) < 0) path = NULL;
     if (!dir || asprintf(&seen, "%s/%s_features.safetensors", dir, what) < 0) seen = NULL;
-    int status = path && seen ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
+    int status = path && seen ? 0 : fail(err, M2M_ENOMEM, "no memory for a path");
+    if (!status && (!s->o->stored_latents || is_dino(s))) status = dir_make(dir, err);
     if (!status && s->o->stored_latents) status = latents_open_stored(&to->latents, d, &s->view, &s->vae, err);
     else if (!status) status = latents_open(&to->latents, path, d, &s->view, &vae, flips, s->be, s->calls, err);
     if (!status && is_dino(s))
