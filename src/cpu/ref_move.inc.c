@@ -42,6 +42,22 @@ static void ref_slice_grad(const call *c)
     copy_blocks(OUT + c->n->attr.start * x.inner, x.axis * x.inner, IN(0), g.axis * g.inner, x.outer, g.axis * g.inner);
 }
 
+static void ref_gather_rows(const call *c)
+{
+    const int64_t width = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
+    const int32_t *ids = c->in[1];
+    for (int64_t r = 0; r < rows; r++) memcpy(OUT + r * width, IN(0) + ids[r] * width, (size_t)width * sizeof(real));
+}
+
+static void ref_gather_rows_grad(const call *c)
+{
+    const int64_t width = shape_last(c->n->shape), rows = shape_rows(c->n->in[0]->shape);
+    const int32_t *ids = c->in[1];
+    memset(OUT, 0, (size_t)shape_count(c->n->shape) * sizeof(real));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < width; j++) OUT[ids[r] * width + j] += IN(0)[r * width + j];
+}
+
 static void ref_reshape(const call *c)
 {
     memmove(c->out, c->in[0], (size_t)shape_count(c->n->shape) * sizeof(real));

@@ -118,3 +118,50 @@ static void ref_layer_norm_grad(const call *c)
         norm_grad(OUT + r * width, PART(0), PART(1), IN(0) + r * width, IN(1), NULL, IN(3) + r * width, k, IN(2)[r * 2],
                   IN(2)[r * 2 + 1], false);
 }
+
+static void ref_unit(const call *c)
+{
+    const int64_t width = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
+    for (int64_t r = 0; r < rows; r++) {
+        const real *x = IN(0) + r * width;
+        double sum = 0;
+        for (int64_t j = 0; j < width; j++) sum += (double)x[j] * x[j];
+        const double over = 1 / sqrt(sum);
+        for (int64_t j = 0; j < width; j++) OUT[r * width + j] = (real)(x[j] * over);
+        if (c->part[0]) PART(0)[r] = (real)over;
+    }
+}
+
+static void ref_unit_grad(const call *c)
+{
+    const int64_t width = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
+    for (int64_t r = 0; r < rows; r++) {
+        const real *y = IN(0) + r * width, *g = IN(1) + r * width;
+        double along = 0;
+        for (int64_t j = 0; j < width; j++) along += (double)y[j] * g[j];
+        for (int64_t j = 0; j < width; j++) OUT[r * width + j] = (real)((g[j] - along * y[j]) * IN(2)[r]);
+    }
+}
+
+static void ref_log_softmax(const call *c)
+{
+    const int64_t width = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
+    for (int64_t r = 0; r < rows; r++) {
+        const real *x = IN(0) + r * width;
+        double top = x[0], sum = 0;
+        for (int64_t j = 1; j < width; j++) top = fmax(top, x[j]);
+        for (int64_t j = 0; j < width; j++) sum += exp(x[j] - top);
+        for (int64_t j = 0; j < width; j++) OUT[r * width + j] = (real)(x[j] - top - log(sum));
+    }
+}
+
+static void ref_log_softmax_grad(const call *c)
+{
+    const int64_t width = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
+    for (int64_t r = 0; r < rows; r++) {
+        const real *y = IN(0) + r * width, *g = IN(1) + r * width;
+        double sum = 0;
+        for (int64_t j = 0; j < width; j++) sum += g[j];
+        for (int64_t j = 0; j < width; j++) OUT[r * width + j] = (real)(g[j] - exp(y[j]) * sum);
+    }
+}

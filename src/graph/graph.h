@@ -104,9 +104,13 @@ node *linear_op(graph *g, node *x, node *w, node *b);
 node *conv2d_op(graph *g, node *x, node *w, node *b, int stride, const int pad[4]);
 node *group_norm_op(graph *g, node *x, node *w, node *b, int groups, float eps, bool with_silu);
 node *layer_norm_op(graph *g, node *x, node *w, node *b, float eps);
+node *unit(graph *g, node *x); /* rows of length 1 */
+node *log_softmax(graph *g, node *x);
 node *attention_op(graph *g, node *q, node *k, node *v, node *lens, int heads, float scaling);
 node *concat(graph *g, node *a, node *b, int axis);      /* negative axis counts from the end */
 node *slice(graph *g, node *x, int axis, int64_t start, int64_t count);
+/* Rows of table [V,D]; ids [...] of type i32. Whoever writes ids has checked them: 0..V-1. */
+node *gather_rows(graph *g, node *table, node *ids);
 node *reshape(graph *g, node *x, shape s);
 node *permute(graph *g, node *x, const int *perm);
 node *to_channels_last(graph *g, node *x);               /* [B,C,H,W] -> [B,H,W,C] */

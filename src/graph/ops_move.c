@@ -18,6 +18,11 @@ node *slice(graph *g, node *x, int axis, int64_t start, int64_t count)
     return graph_op(g, OP_slice, 1, (node *[]){x}, (attr){.axis = axis, .start = start, .count = count});
 }
 
+node *gather_rows(graph *g, node *table, node *ids)
+{
+    return graph_op(g, OP_gather_rows, 2, (node *[]){table, ids}, (attr){0});
+}
+
 node *reshape(graph *g, node *x, shape s)
 {
     return shape_equal(x->shape, s) ? x : graph_op(g, OP_reshape, 1, (node *[]){x}, (attr){.shape = s});
@@ -110,6 +115,20 @@ void sh_permute(graph *g, node *n, shape *parts)
     }
 }
 
+void sh_gather_rows(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    shape table = n->in[0]->shape, ids = n->in[1]->shape;
+    char a[80], b[80];
+    if (table.rank != 2 || n->in[1]->type != DT_I32 || ids.rank >= MAX_RANK) {
+        rule_fail(g, "gather_rows: %s by ids %s, wanted a table [V,D] and i32 ids", shape_text(table, a, sizeof a),
+            shape_text(ids, b, sizeof b));
+        return;
+    }
+    n->shape = ids;
+    n->shape.dim[n->shape.rank++] = table.dim[1];
+}
+
 void sh_resize(graph *g, node *n, shape *parts)
 {
     (void)parts;
@@ -161,6 +180,12 @@ void gr_slice(graph *g, node *n, node *dn, node **gin)
     attr a = n->attr;
     a.shape = n->in[0]->shape;
     gin[0] = graph_op(g, OP_slice_grad, 1, (node *[]){dn}, a);
+}
+
+void gr_gather_rows(graph *g, node *n, node *dn, node **gin)
+{
+    attr a = {.shape = n->in[0]->shape};
+    gin[0] = graph_op(g, OP_gather_rows_grad, 2, (node *[]){dn, n->in[1]}, a);
 }
 
 void gr_reshape(graph *g, node *n, node *dn, node **gin) { gin[0] = reshape(g, dn, n->in[0]->shape); }

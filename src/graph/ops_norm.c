@@ -1,4 +1,4 @@
-/* group_norm (with optional SiLU) and layer_norm: constructors, shape rules, gradient rules. */
+/* group_norm (with optional SiLU), layer_norm, and rows made comparable: constructors, shape rules, gradient rules. */
 #include "graph/graph.h"
 #include "graph/rules.h"
 
@@ -62,4 +62,26 @@ void gr_layer_norm(graph *g, node *n, node *dn, node **gin)
     gin[0] = graph_op(g, OP_layer_norm_grad, 4, in, n->attr);
     gin[1] = graph_part(gin[0], 0);
     gin[2] = graph_part(gin[0], 1);
+}
+
+/* ---- rows ---- */
+
+node *unit(graph *g, node *x) { return graph_op(g, OP_unit, 1, (node *[]){x}, (attr){0}); }
+node *log_softmax(graph *g, node *x) { return graph_op(g, OP_log_softmax, 1, (node *[]){x}, (attr){0}); }
+
+void sh_unit(graph *g, node *n, shape *parts)
+{
+    (void)g;
+    n->shape = n->in[0]->shape;
+    parts[0] = SHAPE(shape_rows(n->shape));
+}
+
+void gr_unit(graph *g, node *n, node *dn, node **gin)
+{
+    gin[0] = graph_op(g, OP_unit_grad, 3, (node *[]){n, dn, graph_part(n, 0)}, (attr){0});
+}
+
+void gr_log_softmax(graph *g, node *n, node *dn, node **gin)
+{
+    gin[0] = graph_op(g, OP_log_softmax_grad, 2, (node *[]){n, dn}, (attr){0});
 }

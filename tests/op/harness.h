@@ -97,6 +97,9 @@ static inline void case_computed(built *b, const op_case *c, node **in)
     }
 }
 
+/* The input that takes integers. */
+static inline int ints_of(op_id op) { return op == OP_attention ? 3 : op == OP_attention_grad ? 6 : 1; }
+
 static inline built *case_build(const op_case *c)
 {
     built *b = calloc(1, sizeof *b);
@@ -105,10 +108,13 @@ static inline built *case_build(const op_case *c)
     b->seed = 42;
     const int count = op_inputs(c->op);
     node *in[MAX_INPUTS] = {0};
+    const int ints = c->ints ? ints_of(c->op) : -1;
     for (int k = 0; k < count; k++)
-        if (c->in[k].rank && c->in[k].dim[0]) in[k] = case_input(b, c, k);
-    const int lens = c->op == OP_attention ? 3 : 6;
-    if (c->lens) in[lens] = b->in[lens] = graph_input(b->g, "lens", DT_I32, (shape)S(c->in[0].dim[0]));
+        if (k != ints && c->in[k].rank && c->in[k].dim[0]) in[k] = case_input(b, c, k);
+    if (c->ints) {
+        const shape s = c->in[ints].rank ? c->in[ints] : (shape)S(c->in[0].dim[0]);
+        in[ints] = b->in[ints] = graph_input(b->g, "ints", DT_I32, s);
+    }
     case_computed(b, c, in);
     b->n = graph_op(b->g, c->op, count, in, c->a);
     m2m_error err = {0};
@@ -129,7 +135,7 @@ static inline void case_write(const built *b, const op_case *c, exec *x)
     m2m_error err = {0};
     for (int k = 0; k < MAX_INPUTS; k++) {
         if (!b->in[k] || b->in[k]->op != OP_INPUT) continue;
-        const int status = b->in[k]->type == DT_I32 ? exec_write_i32(x, b->in[k], c->lens, &err)
+        const int status = b->in[k]->type == DT_I32 ? exec_write_i32(x, b->in[k], c->ints, &err)
                                                     : exec_write(x, b->in[k], b->data[k], &err);
         if (status) fail_msg("%s: %s", op_name(c->op), err.msg);
     }
