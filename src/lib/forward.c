@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "diffusion/schedule.h"
+#include "lib/contrast_job.h"
 #include "lib/device.h"
 #include "lib/job.h"
 #include "lib/setjob.h"
@@ -157,8 +158,25 @@ static int run_vae_whole(const request *q, m2m_error *err) { return run_vae(q, V
 
 /* ---- image encoder ---- */
 
+static int run_contrast(const request *q, contrast_kind kind, m2m_error *err)
+{
+    contrast_job j;
+    int status = contrast_job_open(&j, q->dir, kind, q->in, q->be, 0, err);
+    if (!status) status = contrast_job_run(&j, 0, err);
+    if (!status) {
+        const shape embeds = SHAPE(j.batch, shape_last(j.out[0]->shape));
+        if (kind == CONTRAST_CLIP) results_add_output(q->out, j.x, "", "image_embeds", j.out[0], embeds);
+        if (kind == CONTRAST_CLIP) results_add_output(q->out, j.x, "", "text_embeds", j.out[1], embeds);
+        results_add_output(q->out, j.x, "", "loss", j.loss, (shape){0});
+        results_add_grads(q->out, j.x, j.params, j.grads);
+    }
+    contrast_job_close(&j);
+    return status;
+}
+
 static int run_image_encoder(const request *q, m2m_error *err)
 {
+    if (q->backward) return run_contrast(q, CONTRAST_ENCODER, err);
     encoder_model m;
     shape s;
     features *f = NULL;
@@ -183,26 +201,6 @@ static int run_image_encoder(const request *q, m2m_error *err)
 }
 
 /* ---- text encoder ---- */
-
-/* input_ids [B,L] of any integer type; a new buffer (free). */
-static int32_t *ids_of(const request *q, shape *s, m2m_error *err)
-{
-    const tensor *t;
-    if (safetensors_need(q->in, "input_ids", NULL, &t, err)) return NULL;
-    int64_t n = shape_count(t->shape);
-    if (t->shape.rank != 2 || n < 1 || n > INT32_MAX / 4 || (t->type != DT_I64 && t->type != DT_I32)) {
-        fail(err, M2M_ESHAPE, "%s: tensor input_ids is no I64 or I32 of 2 dimensions", safetensors_path(q->in));
-        return NULL;
-    }
-    int32_t *ids = malloc((size_t)n * sizeof *ids);
-    if (!ids) return fail(err, M2M_ENOMEM, "no memory for %lld ids", (long long)n), NULL;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t id = t->type == DT_I64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
-        ids[i] = id < 0 || id > INT32_MAX ? -1 : (int32_t)id;
-    }
-    *s = t->shape;
-    return ids;
-}
 
 static int run_text(const request *q, const text_model *m, const int32_t *ids, shape s, m2m_error *err)
 {
@@ -230,7 +228,7 @@ static int run_text_encoder(const request *q, m2m_error *err)
     shape s;
     int status = text_model_open(&m, q->dir, true, err);
     if (status) return status;
-    int32_t *ids = ids_of(q, &s, err);
+    int32_t *ids = job_integers(q->in, "input_ids", 2, &s, err);
     status = ids ? run_text(q, &m, ids, s, err) : M2M_ESHAPE;
     free(ids);
     text_model_close(&m);
@@ -260,7 +258,7 @@ static int run_clip_images(const request *q, const clip_model *m, m2m_error *err
 static int run_clip_texts(const request *q, const clip_model *m, m2m_error *err)
 {
     shape s;
-    int32_t *ids = ids_of(q, &s, err);
+    int32_t *ids = job_integers(q->in, "input_ids", 2, &s, err);
     if (!ids) return M2M_ESHAPE;
     float *out = malloc((size_t)(s.dim[0] * m->config.projection) * sizeof *out);
     int status = out ? 0 : fail(err, M2M_ENOMEM, "no memory for %lld embeddings", (long long)s.dim[0]);
@@ -273,6 +271,7 @@ static int run_clip_texts(const request *q, const clip_model *m, m2m_error *err)
 
 static int run_clip(const request *q, m2m_error *err)
 {
+    if (q->backward) return run_contrast(q, CONTRAST_CLIP, err);
     clip_model m;
     const bool images = job_has(q->in, "pixel_values"), texts = job_has(q->in, "input_ids");
     int status = clip_model_open(&m, q->dir, err);
@@ -349,8 +348,8 @@ static const struct component {
 } components[] = {
     {"unet", run_unet, true},         {"vae_encoder", run_vae_encoder, false}, {"vae_decoder", run_vae_decoder, false},
     {"vae", run_vae_whole, true},     {"m2m", run_m2m, true},
-    {"image_encoder", run_image_encoder, false}, {"text_encoder", run_text_encoder, false},
-    {"clip", run_clip, false},        {"inception", run_inception, false},
+    {"image_encoder", run_image_encoder, true}, {"text_encoder", run_text_encoder, false},
+    {"clip", run_clip, true},        {"inception", run_inception, false},
 };
 
 static const struct component *find_component(const char *name, m2m_error *err)
@@ -368,7 +367,7 @@ int m2m_forward(const char *dir, const char *component, const char *in, const ch
     const struct component *c = find_component(component, err);
     if (!c) return M2M_EINVAL;
     if (backward && !c->can_backward)
-        return fail(err, M2M_EINVAL, "component %s has no backward pass; wanted unet, vae or m2m", component);
+        return fail(err, M2M_EINVAL, "component %s has no backward pass; wanted unet, vae, m2m, clip or image_encoder", component);
     if (!dir_exists(dir) && !file_exists(dir))
         return fail(err, M2M_EIO, "%s: is not a directory, wanted a model's (or a single-file checkpoint)", dir);
     safetensors *tensors;

@@ -27,6 +27,25 @@ float *job_floats(const safetensors *in, const char *name, int rank, shape *s, m
     return data;
 }
 
+int32_t *job_integers(const safetensors *in, const char *name, int rank, shape *s, m2m_error *err)
+{
+    const tensor *t;
+    if (safetensors_need(in, name, NULL, &t, err)) return NULL;
+    const int64_t n = shape_count(t->shape);
+    if (t->shape.rank != rank || n < 1 || n > INT32_MAX / 4 || (t->type != DT_I64 && t->type != DT_I32)) {
+        fail(err, M2M_ESHAPE, "%s: tensor %s is no I64 or I32 of %d dimensions", safetensors_path(in), name, rank);
+        return NULL;
+    }
+    int32_t *all = malloc((size_t)n * sizeof *all);
+    if (!all) return fail(err, M2M_ENOMEM, "%s: no memory for tensor %s", safetensors_path(in), name), NULL;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t v = t->type == DT_I64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
+        all[i] = v < 0 || v > INT32_MAX ? -1 : (int32_t)v;
+    }
+    *s = t->shape;
+    return all;
+}
+
 /* ---- results ---- */
 
 static safetensors_item *new_item(results *r)

@@ -9,6 +9,8 @@
 /* An input tensor as float32, of any numeric type in the file; a new buffer (free). lead: the wanted number of
  * dimensions; its shape goes to *s. Errors: M2M_ESHAPE names the file and the tensor. */
 float *job_floats(const safetensors *in, const char *name, int rank, shape *s, m2m_error *err);
+/* Likewise an I32 or I64 tensor; what is negative or does not fit 31 bits becomes -1. */
+int32_t *job_integers(const safetensors *in, const char *name, int rank, shape *s, m2m_error *err);
 bool job_has(const safetensors *in, const char *name);
 
 /* Results collected for one safetensors file. */

@@ -65,13 +65,14 @@ node *clip_layer(nn *n, const clip_text_config *c, int index, node *x, node *len
 
 static const char token_table[] = "embeddings.token_embedding.weight";
 
-node *clip_text(nn *n, const clip_text_config *c, node *embedded, node *lens)
+node *clip_text(nn *n, const clip_text_config *c, node *tokens, node *lens)
 {
-    int64_t length = embedded->shape.dim[1], width = c->width;
+    int64_t length = tokens->shape.dim[1], width = c->width;
     if (c->prefixed) nn_enter(n, "text_model");
-    nn_param(n, token_table, SHAPE(c->vocabulary, width), INIT_UNIFORM, width);
+    node *table = nn_param(n, token_table, SHAPE(c->vocabulary, width), INIT_UNIFORM, width);
     node *place = nn_param(n, "embeddings.position_embedding.weight", SHAPE(c->positions, width), INIT_UNIFORM, width);
-    node *x = add(n->g, embedded, slice(n->g, place, 0, 0, length));
+    node *x = tokens->type == DT_I32 ? gather_rows(n->g, table, tokens) : tokens;
+    x = add(n->g, x, slice(n->g, place, 0, 0, length));
     for (int i = 0; i < c->layers; i++) x = clip_layer(n, c, i, x, lens);
     x = nn_layer_norm(n, "final_layer_norm", x, c->eps);
     return c->prefixed ? nn_leave(n, x) : x;
@@ -82,6 +83,14 @@ void clip_text_lens(int32_t *lens, int batch, int length)
     for (int i = 0; i < batch * length; i++) lens[i] = i % length + 1;
 }
 
+int clip_text_check(const clip_text_config *c, const int32_t *ids, int64_t n, m2m_error *err)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= c->vocabulary)
+            return fail(err, M2M_EINVAL, "token id %d, wanted 0..%d (vocab_size)", ids[i], c->vocabulary - 1);
+    return 0;
+}
+
 int clip_text_embed(const clip_text_config *c, const paramset *params, const int32_t *ids, int64_t n, float *out,
                     m2m_error *err)
 {
@@ -90,12 +99,10 @@ int clip_text_embed(const clip_text_config *c, const paramset *params, const int
     snprintf(name, sizeof name, "%s%s", c->prefixed ? "text_model." : "", token_table);
     const param *p = paramset_find(params, name);
     check(p && p->data, "%s is not filled", name);
-    for (int64_t i = 0; i < n; i++) {
-        if (ids[i] < 0 || ids[i] >= c->vocabulary)
-            return fail(err, M2M_EINVAL, "token id %d, wanted 0..%d (vocab_size)", (int)ids[i], c->vocabulary - 1);
+    int status = clip_text_check(c, ids, n, err);
+    for (int64_t i = 0; i < n && !status; i++)
         to_f32(out + i * width, (const char *)p->data + (size_t)(ids[i] * width) * dtype_size(p->type), p->type, width);
-    }
-    return 0;
+    return status;
 }
 
 int clip_text_pooled(const clip_text_config *c, const int32_t *ids, int length)

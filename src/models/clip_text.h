@@ -21,9 +21,10 @@ typedef struct clip_text_config {
 /* json: a text model's config.json, or the "text_config" of CLIPModel's. Leaves `prefixed` false. */
 int clip_text_config_parse(clip_text_config *c, const struct cJSON *json, m2m_error *err);
 
-/* last_hidden_state [B,L,D] (after final_layer_norm) of token embeddings [B,L,D]; parameters are declared below the
- * path that n has entered, and "text_model" if prefixed. lens: i32 input [B*L], to be filled by clip_text_lens. */
-node *clip_text(nn *n, const clip_text_config *c, node *embedded, node *lens);
+/* last_hidden_state [B,L,D] (after final_layer_norm) of token embeddings [B,L,D], or, where the token table is trained,
+ * of ids [B,L] (i32, checked by whoever writes them); parameters are declared below the path that n has entered, and
+ * "text_model" if prefixed. lens: i32 input [B*L], to be filled by clip_text_lens. */
+node *clip_text(nn *n, const clip_text_config *c, node *tokens, node *lens);
 
 /* Layer `index` of encoder.layers, in the image tower too (c: its width, heads, hidden, eps, quick): x [B,L,D]. lens
  * NULL: every token sees all. */
@@ -32,8 +33,11 @@ node *clip_layer(nn *n, const clip_text_config *c, int index, node *x, node *len
 /* What each token sees: itself and those before it. lens [batch*length]. */
 void clip_text_lens(int32_t *lens, int batch, int length);
 
-/* Rows of the token table, whatever its type, for ids [n] -> out [n, D]. Errors: M2M_EINVAL for an id that is not in
- * the vocabulary. (The table is no node of the graph: it is the largest parameter, of which a text needs 77 rows.) */
+/* Errors: M2M_EINVAL for an id that is not in the vocabulary. */
+int clip_text_check(const clip_text_config *c, const int32_t *ids, int64_t n, m2m_error *err);
+
+/* Rows of the token table, whatever its type, for ids [n] -> out [n, D]. Errors: those of
+ * clip_text_check. (The table is no node of the graph: it is the largest parameter, of which a text needs 77 rows.) */
 int clip_text_embed(const clip_text_config *c, const paramset *params, const int32_t *ids, int64_t n, float *out,
                     m2m_error *err);
 
