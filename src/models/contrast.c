@@ -10,12 +10,6 @@ static int add_gradients(nn *n, node *loss, node ***grads, m2m_error *err)
     return nn_gradients(n, loss, *grads, err);
 }
 
-static int finish(const nn *n, m2m_error *err)
-{
-    if (n->failed) return fail(err, M2M_ENOMEM, "no memory for the parameters of a graph");
-    return graph_error(n->g, err);
-}
-
 static node *cross_entropy(graph *g, node *similarities, node *targets)
 {
     return scale(g, sum_to(g, mul(g, log_softmax(g, similarities), targets), SHAPE(1)), -1, 0);
@@ -55,7 +49,7 @@ int clip_train_build(clip_train *t, const clip_config *c, paramset *params, int 
     t->texts = unit(g, nn_linear(n, "text_projection", states, c->projection, false));
     t->images = unit(g, t->towers.out);
     t->loss = clip_loss(t);
-    status = finish(n, err);
+    status = nn_finish(n, err);
     return status || !gradients ? status : add_gradients(n, t->loss, &t->grads, err);
 }
 
@@ -124,7 +118,7 @@ int encoder_train_build(encoder_train *t, const dinov2_config *d, paramset *para
     t->embeds = embeds(g, t->tower.features);
     for (int i = 0; i < t->ways; i++) compare(t, s, i);
     t->loss = scale(g, t->loss, 1.0f / (float)t->ways, 0);
-    status = finish(&t->tower.n, err);
+    status = nn_finish(&t->tower.n, err);
     return status || !gradients ? status : add_gradients(&t->tower.n, t->loss, &t->grads, err);
 }
 
