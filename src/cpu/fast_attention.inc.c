@@ -44,15 +44,13 @@ static void attention_pack(const attention_job *j, float *dst, const float *x, i
 static void attention_product(float *c, int64_t ldc, const float *a, int64_t lda, int64_t rows, const float *b,
                               int64_t b_depth, int64_t depth, int64_t columns, bool first)
 {
-    static const float none[TILE_COLS];
     for (int64_t jc = 0; jc < columns; jc += TILE_COLS, b += b_depth * TILE_COLS)
-        for (int64_t i = 0; i < rows; i += TILE_ROWS) {
+        for (int64_t i = 0; i < rows;) {
+            const tile_job job = {.taps = 1, .depth = depth, .c = c + i * ldc + jc, .ldc = ldc, .rows = rows - i,
+                                  .cols = TILE_COLS, .first = first, .bias = no_bias};
             row_ptr row[TILE_ROWS];
             for (int t = 0; t < TILE_ROWS; t++) row[t] = a + (i + t) * lda;
-            vf acc[TILE_ROWS][TILE_VECS];
-            tile_clear(acc);
-            tile_run(acc, 1, depth, row, 0, 0, b, 0);
-            tile_store(acc, c + i * ldc + jc, ldc, TILE_ROWS, TILE_COLS, first, none);
+            i += tile_rows(&job, row, b);
         }
 }
 
@@ -61,11 +59,10 @@ static void attention_product_columns(float *c, int64_t ldc, const float *a, int
                                       int64_t b_depth, int64_t depth, int64_t columns)
 {
     for (int64_t jc = 0; jc < columns; jc += TILE_COLS, b += b_depth * TILE_COLS)
-        for (int64_t i = 0; i < rows; i += TILE_ROWS) {
-            vf acc[TILE_ROWS][TILE_VECS];
-            tile_clear(acc);
-            tile_run_columns(acc, depth, a + i, lda, b);
-            tile_store(acc, c + i * ldc + jc, ldc, rows - i, TILE_COLS, false, NULL);
+        for (int64_t i = 0; i < rows;) {
+            const tile_job job = {.depth = depth, .a_step = lda, .c = c + i * ldc + jc, .ldc = ldc, .rows = rows - i,
+                                  .cols = TILE_COLS};
+            i += tile_columns(&job, a + i, b);
         }
 }
 

@@ -8,4 +8,5 @@
 #define VMIN(a, b) ((vf)_mm256_min_ps((__m256)(a), (__m256)(b)))
 #define CHOOSE(mask, yes, no) ((vf)_mm256_blendv_ps((__m256)(no), (__m256)(yes), (__m256)(mask)))
 #define TILE_ROWS 6
+#define TAIL_ROWS 4
 #include "cpu/fast.inc.c"

@@ -9,4 +9,5 @@
 #define CHOOSE(mask, yes, no) \
     ((vf)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)(mask)), (__m512)(no), (__m512)(yes)))
 #define TILE_ROWS 8
+#define TAIL_ROWS 4
 #include "cpu/fast.inc.c"

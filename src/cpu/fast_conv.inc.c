@@ -38,7 +38,7 @@ static void conv_run(const call *c, bool backward)
         j.bias = bias;
         j.y = c->out;
         j.input = (float *)(scratch + zeros + packed);
-        j.own = j.input + WINO * j.block * j.depth;
+        j.own = j.input + wino_input_floats(&j);
         wino_run(c->be, &j);
         return;
     }

@@ -6,4 +6,5 @@
 #define VMIN(a, b) CHOOSE((a) < (b), a, b)
 #define CHOOSE(mask, yes, no) ((vf)(((vi)(yes) & (mask)) | ((vi)(no) & ~(mask))))
 #define TILE_ROWS 6
+#define TAIL_ROWS 4
 #include "cpu/fast.inc.c"

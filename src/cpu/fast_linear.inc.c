@@ -176,7 +176,7 @@ typedef struct outer_job {
 
 enum {
     OUTER_PIXELS = 256,
-    OUTER_ROWS = 16 * TILE_ROWS,
+    OUTER_ROWS = 6 * TILE_COLS,
     OUTER_FLOATS = OUTER_PIXELS * (OUTER_ROWS + TILE_COLS),
 };
 
@@ -197,22 +197,36 @@ static void outer_pack_x(const outer_job *p, span k, int64_t tap, int64_t i, flo
     }
 }
 
-/* g's pixels k, outputs o, as [tiles][pixels][TILE_ROWS], zero-padded. */
+/* g's pixels k, outputs o, as [panels][pixels][TILE_COLS], zero-padded. */
 static void outer_pack_g(const outer_job *p, span k, span o, float *a)
 {
-    const int64_t whole = o.first + (o.end - o.first) / TILE_ROWS * TILE_ROWS, step = (k.end - k.first) * TILE_ROWS;
-    for (int64_t at = k.first; at < k.end; at++, a += TILE_ROWS) {
+    const int64_t whole = o.first + (o.end - o.first) / TILE_COLS * TILE_COLS, step = (k.end - k.first) * TILE_COLS;
+    for (int64_t at = k.first; at < k.end; at++, a += TILE_COLS) {
         const float *from = p->g + at * p->no;
         float *to = a;
-        for (int64_t r = o.first; r < whole; r += TILE_ROWS, to += step) memcpy(to, from + r, TILE_ROWS * sizeof *to);
-        for (int64_t t = 0; whole < o.end && t < TILE_ROWS; t++) to[t] = whole + t < o.end ? from[whole + t] : 0;
+        for (int64_t r = o.first; r < whole; r += TILE_COLS, to += step) {
+            store(to, load(from + r));
+            store(to + V, load(from + r + V));
+        }
+        for (int64_t t = 0; whole < o.end && t < TILE_COLS; t++) to[t] = whole + t < o.end ? from[whole + t] : 0;
+    }
+}
+
+/* One panel of g against one panel of x, [pixels][TILE_COLS] both: `rows` rows of C. */
+static void outer_panel(int64_t depth, const float *a, const float *b, float *c, int64_t ldc, int64_t rows,
+                        int64_t cols, bool first)
+{
+    for (int64_t i = 0; i < rows && i < TILE_COLS;) {
+        const int64_t left = rows < TILE_COLS ? rows - i : TILE_COLS - i;
+        const tile_job t = {.depth = depth, .a_step = TILE_COLS, .c = c + i * ldc, .ldc = ldc, .rows = left,
+                            .cols = cols, .first = first, .bias = no_bias};
+        i += tile_columns(&t, a + i, b);
     }
 }
 
 /* Outputs o, pixels k, the (tap, panel)s of columns. own: g packed, and x's panel. */
 static void outer_block(const outer_job *p, span k, span o, span columns, float *own)
 {
-    static const float none[TILE_COLS];
     const int64_t panels = (p->ni + TILE_COLS - 1) / TILE_COLS, depth = k.end - k.first;
     float *b = own + OUTER_PIXELS * OUTER_ROWS;
     outer_pack_g(p, k, o, own);
@@ -220,12 +234,9 @@ static void outer_block(const outer_job *p, span k, span o, span columns, float 
         const int64_t tap = j / panels, i = j % panels * TILE_COLS;
         const int64_t width = p->ni - i < TILE_COLS ? p->ni - i : TILE_COLS;
         outer_pack_x(p, k, tap, i, b);
-        for (int64_t r = o.first; r < o.end; r += TILE_ROWS) {
-            vf acc[TILE_ROWS][TILE_VECS];
-            tile_clear(acc);
-            tile_run_columns(acc, depth, own + (r - o.first) * depth, TILE_ROWS, b);
-            tile_store(acc, p->c + (tap * p->no + r) * p->ni + i, p->ni, o.end - r, width, k.first == 0, none);
-        }
+        for (int64_t r = o.first; r < o.end; r += TILE_COLS)
+            outer_panel(depth, own + (r - o.first) * depth, b, p->c + (tap * p->no + r) * p->ni + i, p->ni, o.end - r,
+                        width, k.first == 0);
     }
 }
 
@@ -234,7 +245,7 @@ static void outer_span(const void *ctx, span s, int worker)
 {
     const outer_job *p = ctx;
     for (int64_t item = s.first; item < s.end; item++) {
-        const span o = span_of(p->no, TILE_ROWS, p->parts, item % p->parts);
+        const span o = span_of(p->no, TILE_COLS, p->parts, item % p->parts);
         const span columns = span_of(p->columns, 1, p->groups, item / p->parts);
         for (int64_t k = 0; k < p->pixels; k += OUTER_PIXELS)
             outer_block(p, (span){k, k + OUTER_PIXELS < p->pixels ? k + OUTER_PIXELS : p->pixels}, o, columns,

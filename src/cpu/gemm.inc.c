@@ -3,8 +3,9 @@
  *
  * A is read where it lies, through one pointer per (tap, row): a convolution's taps are pixels of the image (an
  * implicit im2col), a padding pixel is a row of zeros. B is packed in panels of TILE_COLS columns:
- * [n/TILE_COLS][taps][depth] [TILE_COLS], zero-padded. A tile of TILE_ROWS x TILE_COLS of C stays in registers over
- * one block of taps and depth; a panel's block (about 20 KB) stays in L1 over BLOCK_ROWS rows. */
+ * [n/TILE_COLS][taps][depth] [TILE_COLS], zero-padded. A tile of TILE_ROWS (or, for what is left, TAIL_ROWS) x
+ * TILE_COLS of C stays in registers over one block of taps and depth; a panel's block (about 20 KB) stays in L1 over
+ * BLOCK_ROWS rows. */
 
 enum {
     TILE_VECS = 2,
@@ -34,20 +35,28 @@ typedef struct product {
     int64_t blocks, groups;           /* set by product_all */
 } product;
 
-/* acc += A B over taps x depth. row[t * row_step + i]: row i of tap t. b: one panel, taps b_step apart. */
-static inline __attribute__((always_inline)) void tile_run(vf acc[TILE_ROWS][TILE_VECS], int64_t taps, int64_t depth,
-                                                           const row_ptr *row, int64_t row_step, int64_t k0,
-                                                           const float *b, int64_t b_step)
+/* How many rows the next tile takes when `left` are left: whole tiles, and at the end whatever computes least. */
+static inline int tile_height(int64_t left)
+{
+    return left <= TAIL_ROWS || (left > TILE_ROWS && left <= 2 * TAIL_ROWS) ? TAIL_ROWS : TILE_ROWS;
+}
+
+/* The tile functions are text for one height each: `height` is TILE_ROWS or TAIL_ROWS, a constant where they are used.
+ *
+ * acc += A B over taps x depth. row[t * row_step + i]: row i of tap t. b: one panel, taps b_step apart. */
+static inline __attribute__((always_inline)) void tile_run(int height, vf acc[TILE_ROWS][TILE_VECS], int64_t taps,
+                                                           int64_t depth, const row_ptr *row, int64_t row_step,
+                                                           int64_t k0, const float *b, int64_t b_step)
 {
     for (int64_t t = 0; t < taps; t++, row += row_step, b += b_step) {
         const float *a[TILE_ROWS];
         const float *bk = b;
 #pragma GCC unroll 8
-        for (int i = 0; i < TILE_ROWS; i++) a[i] = row[i] + k0;
+        for (int i = 0; i < height; i++) a[i] = row[i] + k0;
         for (int64_t k = 0; k < depth; k++, bk += TILE_COLS) {
             const vf b0 = load(bk), b1 = load(bk + V);
 #pragma GCC unroll 8
-            for (int i = 0; i < TILE_ROWS; i++) {
+            for (int i = 0; i < height; i++) {
                 acc[i][0] += a[i][k] * b0;
                 acc[i][1] += a[i][k] * b1;
             }
@@ -56,13 +65,14 @@ static inline __attribute__((always_inline)) void tile_run(vf acc[TILE_ROWS][TIL
 }
 
 /* The same with A by columns, a_step apart: A[i,k] = a[k * a_step + i]. */
-static inline __attribute__((always_inline)) void tile_run_columns(vf acc[TILE_ROWS][TILE_VECS], int64_t depth,
-                                                                   const float *a, int64_t a_step, const float *b)
+static inline __attribute__((always_inline)) void tile_run_columns(int height, vf acc[TILE_ROWS][TILE_VECS],
+                                                                   int64_t depth, const float *a, int64_t a_step,
+                                                                   const float *b)
 {
     for (int64_t k = 0; k < depth; k++, a += a_step, b += TILE_COLS) {
         const vf b0 = load(b), b1 = load(b + V);
 #pragma GCC unroll 8
-        for (int i = 0; i < TILE_ROWS; i++) {
+        for (int i = 0; i < height; i++) {
             acc[i][0] += a[i] * b0;
             acc[i][1] += a[i] * b1;
         }
@@ -77,20 +87,21 @@ static inline __attribute__((always_inline)) void tile_clear(vf acc[TILE_ROWS][T
 
 /* c += acc (or c = bias + acc when first) for the part of the tile in `rows` (those left, maybe more than the tile's)
  * and `cols`. bias: TILE_COLS floats. */
-static inline __attribute__((always_inline)) void tile_store(vf acc[TILE_ROWS][TILE_VECS], float *c, int64_t ldc,
-                                                             int64_t rows, int64_t cols, bool first, const float *bias)
+static inline __attribute__((always_inline)) void tile_store(int height, vf acc[TILE_ROWS][TILE_VECS], float *c,
+                                                             int64_t ldc, int64_t rows, int64_t cols, bool first,
+                                                             const float *bias)
 {
     if (first) {
         const vf b0 = load(bias), b1 = load(bias + V);
 #pragma GCC unroll 8
-        for (int i = 0; i < TILE_ROWS; i++) {
+        for (int i = 0; i < height; i++) {
             acc[i][0] += b0;
             acc[i][1] += b1;
         }
     }
-    if (rows >= TILE_ROWS && cols == TILE_COLS) {
+    if (rows >= height && cols == TILE_COLS) {
 #pragma GCC unroll 8
-        for (int i = 0; i < TILE_ROWS; i++, c += ldc) {
+        for (int i = 0; i < height; i++, c += ldc) {
             store(c, first ? acc[i][0] : load(c) + acc[i][0]);
             store(c + V, first ? acc[i][1] : load(c + V) + acc[i][1]);
         }
@@ -98,12 +109,60 @@ static inline __attribute__((always_inline)) void tile_store(vf acc[TILE_ROWS][T
     }
     float t[TILE_ROWS][TILE_COLS];
 #pragma GCC unroll 8
-    for (int i = 0; i < TILE_ROWS; i++) {
+    for (int i = 0; i < height; i++) {
         store(t[i], acc[i][0]);
         store(t[i] + V, acc[i][1]);
     }
-    for (int64_t i = 0; i < rows && i < TILE_ROWS; i++)
+    for (int64_t i = 0; i < rows && i < height; i++)
         for (int64_t j = 0; j < cols; j++) c[i * ldc + j] = first ? t[i][j] : c[i * ldc + j] + t[i][j];
+}
+
+static const float no_bias[TILE_COLS];
+
+/* A tile's factors and place. */
+typedef struct tile_job {
+    int64_t taps, depth, k0, b_step;   /* as in tile_run */
+    int64_t a_step;                    /* tile_rows: tile_run's row_step; tile_columns: tile_run_columns' a_step */
+    float *c;
+    int64_t ldc, rows, cols;           /* rows: left */
+    bool first;
+    const float *bias;
+} tile_job;
+
+static inline __attribute__((always_inline)) void tile_rows_of(int height, const tile_job *j, const row_ptr *row,
+                                                               const float *b)
+{
+    vf acc[TILE_ROWS][TILE_VECS];
+    tile_clear(acc);
+    tile_run(height, acc, j->taps, j->depth, row, j->a_step, j->k0, b, j->b_step);
+    tile_store(height, acc, j->c, j->ldc, j->rows, j->cols, j->first, j->bias);
+}
+
+/* Computes the next tile and says how many rows it took. */
+static inline __attribute__((always_inline)) int tile_rows(const tile_job *j, const row_ptr *row, const float *b)
+{
+    const int height = tile_height(j->rows);
+    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, j, row, b);
+    else tile_rows_of(TAIL_ROWS, j, row, b);
+    return height;
+}
+
+static inline __attribute__((always_inline)) void tile_columns_of(int height, const tile_job *j, const float *a,
+                                                                  const float *b)
+{
+    vf acc[TILE_ROWS][TILE_VECS];
+    tile_clear(acc);
+    tile_run_columns(height, acc, j->depth, a, j->a_step, b);
+    tile_store(height, acc, j->c, j->ldc, j->rows, j->cols, j->first, j->bias);
+}
+
+/* The same with A by columns. */
+static inline __attribute__((always_inline)) int tile_columns(const tile_job *j, const float *a, const float *b)
+{
+    const int height = tile_height(j->rows);
+    if (height == TILE_ROWS) tile_columns_of(TILE_ROWS, j, a, b);
+    else tile_columns_of(TAIL_ROWS, j, a, b);
+    return height;
 }
 
 /* Rows of A for one block of rows, padded to whole tiles by repeating the last: row[t * stride + i]. */
@@ -128,11 +187,12 @@ static void product_block(const product *p, int64_t tap, int64_t taps, span k, s
         const int64_t width = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
         float bias[TILE_COLS] = {0};
         for (int64_t i = 0; p->bias && i < width; i++) bias[i] = p->bias[j + i];
-        for (int64_t i = r.first; i < r.end; i += TILE_ROWS) {
-            vf acc[TILE_ROWS][TILE_VECS];
-            tile_clear(acc);
-            tile_run(acc, taps, k.end - k.first, row + (i - r.first), stride, k.first, b, p->depth * TILE_COLS);
-            tile_store(acc, p->c + i * p->ldc + j, p->ldc, r.end - i, width, first, bias);
+        tile_job t = {.taps = taps, .depth = k.end - k.first, .k0 = k.first, .b_step = p->depth * TILE_COLS,
+                      .a_step = stride, .ldc = p->ldc, .cols = width, .first = first, .bias = bias};
+        for (int64_t i = r.first; i < r.end;) {
+            t.c = p->c + i * p->ldc + j;
+            t.rows = r.end - i;
+            i += tile_rows(&t, row + (i - r.first), b);
         }
     }
 }

@@ -2,13 +2,18 @@
  * Y = A^T [sum over channels (G g G^T) * (B^T d B)] A, with points 0, +-1, +-2, infinity. Rounding: about 1e-6 to 1e-5
  * of the largest output, where a direct sum has 1e-7 to 1e-6.
  *
- * Input tiles are transformed for a block of tiles; then each thread takes panels of outputs: it transforms their
- * weights from the plain packed ones (kept transformed they would take 4 times the memory, which a large model lacks),
- * multiplies, and transforms back. */
+ * Input tiles are transformed for a block of tiles; then each thread takes groups of panels of outputs: it transforms
+ * their weights from the plain packed ones (kept transformed they would take 4 times the memory, which a large model
+ * lacks), multiplies, and transforms back. A group reads the block's input once from L3: what one of the 36 products
+ * needs of a chunk of channels lies in one piece that stays in L2 while the group's panels pass.
+ *
+ * Trap: 36 streams whose distance is a multiple of 4 KB share one set of L1's eight lines. All distances between the
+ * 36 are odd numbers of lines (odd_lines). */
 
 enum {
     WINO = 36,
-    WINO_DEPTH = 96,                 /* channels of weights transformed at a time */
+    WINO_DEPTH = 160,                /* channels of a chunk, at most */
+    WINO_PANELS = 4,                 /* panels of outputs of a group, at most */
     WINO_TILES = 192,                /* of a block, at most */
     WINO_BYTES = 8 << 20,            /* of a block's transformed input, about */
 };
@@ -16,16 +21,27 @@ enum {
 typedef struct wino_job {
     conv_view v;
     int64_t down, across, tiles;     /* tiles of an image, down and across; of all images */
-    int64_t block;                   /* tiles of a block, whole TILE_ROWS */
-    int64_t first, count, parts;     /* the block at hand, and in how many parts a panel is computed */
+    int64_t block;                   /* tiles of a block, whole TAIL_ROWS */
+    int64_t first, count;            /* the block at hand */
+    int64_t groups, parts;           /* of panels; in how many parts of tiles a group is computed */
+    int64_t most;                    /* panels of a group, at most */
     int64_t depth, n;
     bool flip;                       /* the weight's taps run backwards */
     const float *panels, *bias;
     float *y;
-    float *input;                    /* [36][block][depth]; the steps say where (f, tile, panel of channels) lies */
-    int64_t f_step, row_step, panel_step;
-    float *own;                      /* per thread: weights [36][WINO_DEPTH][TILE_COLS], sums [36][block][TILE_COLS] */
+    /* Transformed input: channel k of product f and tile i at f * f_step + i * row_step + k / chunk * chunk_step +
+     * k % chunk. */
+    float *input;
+    int64_t chunk, f_step, row_step, chunk_step;
+    float *own;                      /* per thread: weights, u_step between products; sums, s_step between them */
+    int64_t u_step, s_step;
 } wino_job;
+
+/* At least `floats`, an odd number of cache lines. */
+static int64_t odd_lines(int64_t floats)
+{
+    return ((floats + 15) / 16 | 1) * 16;
+}
 
 static inline __attribute__((always_inline)) void wino_input(vf *d, int step)
 {
@@ -73,7 +89,7 @@ static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
         from[i] = inside ? v->data + ((b * v->h + y) * v->w + x) * v->channels : v->zeros;
     }
     for (int64_t k = 0; k < j->depth; k += V) {
-        float *to = j->input + at * j->row_step + k / TILE_COLS * j->panel_step + k % TILE_COLS;
+        float *to = j->input + at * j->row_step + k / j->chunk * j->chunk_step + k % j->chunk;
         vf d[WINO];
 #pragma GCC unroll 36
         for (int i = 0; i < WINO; i++) d[i] = load(from[i] + k);
@@ -90,48 +106,60 @@ static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
 static void wino_transform_weight(const wino_job *j, const float *panel, int64_t k0, int64_t count, float *u)
 {
     const int64_t tap = j->depth * TILE_COLS * (j->flip ? -1 : 1);
-    const float *first = panel + (j->flip ? 8 * j->depth * TILE_COLS : 0) + k0 * TILE_COLS;
-    for (int64_t k = 0; k < count * TILE_COLS; k += V) {
-        const float *g = first + k;
-        vf t[18];   /* G g: [6][3] */
+    const float *g = panel + (j->flip ? 8 * j->depth * TILE_COLS : 0) + k0 * TILE_COLS;
+    for (int64_t k = 0; k < count; k++, g += TILE_COLS, u += TILE_COLS) {
+        vf t[TILE_VECS][18];   /* G g: [6][3]; both vectors at once, since the nine taps' lines share a set of L1 */
+#pragma GCC unroll 2
+        for (int v = 0; v < TILE_VECS; v++)
 #pragma GCC unroll 3
-        for (int i = 0; i < 3; i++)
-            wino_weight(t + i, 3, load(g + i * tap), load(g + (3 + i) * tap), load(g + (6 + i) * tap));
+            for (int i = 0; i < 3; i++)
+                wino_weight(t[v] + i, 3, load(g + i * tap + v * V), load(g + (3 + i) * tap + v * V),
+                            load(g + (6 + i) * tap + v * V));
+#pragma GCC unroll 2
+        for (int v = 0; v < TILE_VECS; v++)
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) {
-            vf row[6];
-            wino_weight(row, 1, t[3 * i], t[3 * i + 1], t[3 * i + 2]);
+            for (int i = 0; i < 6; i++) {
+                vf row[6];
+                wino_weight(row, 1, t[v][3 * i], t[v][3 * i + 1], t[v][3 * i + 2]);
 #pragma GCC unroll 6
-            for (int f = 0; f < 6; f++) store(u + (i * 6 + f) * count * TILE_COLS + k, row[f]);
+                for (int f = 0; f < 6; f++) store(u + (i * 6 + f) * j->u_step + v * V, row[f]);
+            }
+    }
+}
+
+/* sums [36][panels][block][TILE_COLS] (+)= the block's tiles t, channels k0 .. k0+count-1 of one chunk, by u
+ * [36][panels][count][TILE_COLS]. */
+static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t count, int64_t panels, span t,
+                          float *sums)
+{
+    for (int f = 0; f < WINO; f++) {
+        const float *a = j->input + f * j->f_step + k0 / j->chunk * j->chunk_step;
+        for (int64_t p = 0; p < panels; p++) {
+            const float *b = u + f * j->u_step + p * count * TILE_COLS;
+            tile_job job = {.taps = 1, .depth = count, .ldc = TILE_COLS, .cols = TILE_COLS, .first = k0 == 0,
+                            .bias = no_bias};
+            for (int64_t i = t.first; i < t.end;) {
+                row_ptr row[TILE_ROWS];
+                for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (i + r < t.end ? i + r : t.end - 1) * j->row_step;
+                job.c = sums + f * j->s_step + (p * j->block + i) * TILE_COLS;
+                job.rows = t.end - i;
+                i += tile_rows(&job, row, b);
+            }
         }
     }
 }
 
-/* Sums over channels k0 .. k0+count-1 for the block's tiles [t.first, t.end). */
-static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t count, span t, float *sums)
-{
-    static const float none[TILE_COLS];
-    for (int f = 0; f < WINO; f++)
-        for (int64_t i = t.first; i < t.end; i += TILE_ROWS) {
-            row_ptr row[TILE_ROWS];
-            for (int r = 0; r < TILE_ROWS; r++) row[r] = j->input + f * j->f_step + (i + r) * j->row_step;
-            vf acc[TILE_ROWS][TILE_VECS];
-            tile_clear(acc);
-            tile_run(acc, 1, count, row, 0, k0, u + f * count * TILE_COLS, 0);
-            tile_store(acc, sums + (f * j->block + i) * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, k0 == 0, none);
-        }
-}
-
 /* The 4x4 outputs of one tile, V channels from n0 on. m: that column of sums. */
 static inline __attribute__((always_inline)) void wino_finish(const wino_job *j, int64_t tile, const float *m,
-                                                              int64_t n0, vf bias)
+                                                              int64_t n0)
 {
     const conv_view *v = &j->v;
     const int64_t b = tile / (j->down * j->across), y0 = tile / j->across % j->down * 4, x0 = tile % j->across * 4;
-    const int64_t step = j->block * TILE_COLS, left = j->n - n0;
+    const int64_t left = j->n - n0;
+    const vf bias = !j->bias ? splat(0) : left >= V ? load(j->bias + n0) : load_part(j->bias + n0, left);
     vf d[WINO], t[24], out[16];
 #pragma GCC unroll 36
-    for (int i = 0; i < WINO; i++) d[i] = load(m + i * step);
+    for (int i = 0; i < WINO; i++) d[i] = load(m + i * j->s_step);
 #pragma GCC unroll 6
     for (int i = 0; i < 6; i++) wino_output(t + i, 6, d + i, 6);
 #pragma GCC unroll 4
@@ -145,26 +173,32 @@ static inline __attribute__((always_inline)) void wino_finish(const wino_job *j,
     }
 }
 
-/* One panel of outputs, for tiles t of the block that starts at tile `first`. */
-static void wino_panel(const wino_job *j, int64_t first, span t, int64_t panel, float *own)
+/* One group of panels of outputs, for tiles t of the block. */
+static void wino_group(const wino_job *j, span t, span panels, float *own)
 {
-    float *u = own, *sums = own + WINO * WINO_DEPTH * TILE_COLS;
-    for (int64_t k = 0; k < j->depth; k += WINO_DEPTH) {
-        const int64_t count = j->depth - k < WINO_DEPTH ? j->depth - k : WINO_DEPTH;
-        wino_transform_weight(j, j->panels + panel * 9 * j->depth * TILE_COLS, k, count, u);
-        wino_multiply(j, u, k, count, t, sums);
+    const int64_t count = panels.end - panels.first;
+    float *u = own, *sums = own + WINO * j->u_step;
+    for (int64_t k = 0; k < j->depth; k += j->chunk) {
+        const int64_t depth = j->depth - k < j->chunk ? j->depth - k : j->chunk;
+        for (int64_t p = 0; p < count; p++)
+            wino_transform_weight(j, j->panels + (panels.first + p) * 9 * j->depth * TILE_COLS, k, depth,
+                                  u + p * depth * TILE_COLS);
+        wino_multiply(j, u, k, depth, count, t, sums);
     }
-    for (int64_t n0 = panel * TILE_COLS, i = 0; i < TILE_VECS && n0 < j->n; i++, n0 += V) {
-        const int64_t left = j->n - n0;
-        const vf bias = !j->bias ? splat(0) : left >= V ? load(j->bias + n0) : load_part(j->bias + n0, left);
-        for (int64_t k = t.first; k < t.end && first + k < j->tiles; k++)
-            wino_finish(j, first + k, sums + k * TILE_COLS + i * V, n0, bias);
-    }
+    for (int64_t i = t.first; i < t.end && j->first + i < j->tiles; i++)
+        for (int64_t p = 0; p < count; p++)
+            for (int64_t c = 0, n0 = (panels.first + p) * TILE_COLS; c < TILE_COLS && n0 + c < j->n; c += V)
+                wino_finish(j, j->first + i, sums + (p * j->block + i) * TILE_COLS + c, n0 + c);
 }
 
-static int64_t wino_thread_floats(int64_t block)
+static int64_t wino_thread_floats(const wino_job *j)
 {
-    return WINO * TILE_COLS * (WINO_DEPTH + block);
+    return WINO * (j->u_step + j->s_step);
+}
+
+static int64_t wino_panels(const wino_job *j)
+{
+    return (j->n + TILE_COLS - 1) / TILE_COLS;
 }
 
 /* Sizes alone: shapes of what is read and written. */
@@ -174,18 +208,27 @@ static wino_job wino_sizes(shape x, shape y)
     j.tiles = y.dim[0] * j.down * j.across;
     int64_t most = WINO_BYTES / (WINO * 4 * j.depth);
     most = most < 48 ? 48 : most > WINO_TILES ? WINO_TILES : most;
-    const int64_t blocks = (j.tiles + most - 1) / most;
-    j.block = ((j.tiles + blocks - 1) / blocks + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
-    j.row_step = j.depth;
-    j.panel_step = TILE_COLS;
-    j.f_step = j.block * j.depth;
+    const int64_t blocks = (j.tiles + most - 1) / most, chunks = (j.depth + WINO_DEPTH - 1) / WINO_DEPTH;
+    j.block = round_up((j.tiles + blocks - 1) / blocks, TAIL_ROWS);
+    j.chunk = round_up((j.depth + chunks - 1) / chunks, 16);
+    j.row_step = j.chunk;
+    j.f_step = odd_lines(j.block * j.chunk);
+    j.chunk_step = WINO * j.f_step;
+    j.most = wino_panels(&j) < WINO_PANELS ? wino_panels(&j) : WINO_PANELS;
+    j.u_step = odd_lines(j.most * j.chunk * TILE_COLS);
+    j.s_step = odd_lines(j.most * j.block * TILE_COLS);
     return j;
+}
+
+static int64_t wino_input_floats(const wino_job *j)
+{
+    return (j->depth + j->chunk - 1) / j->chunk * j->chunk_step;
 }
 
 static size_t wino_bytes(const backend *be, shape x, shape y)
 {
     const wino_job j = wino_sizes(x, y);
-    return (size_t)(WINO * j.block * j.depth + be->threads * wino_thread_floats(j.block)) * sizeof(float);
+    return (size_t)(wino_input_floats(&j) + be->threads * wino_thread_floats(&j)) * sizeof(float);
 }
 
 /* Where it pays: 3x3, stride 1, wide enough that the transforms (about 20 cycles per input and output value) are small
@@ -205,23 +248,36 @@ static void wino_input_span(const void *ctx, span s, int worker)
         wino_transform_input(j, j->first + t < j->tiles ? j->first + t : j->tiles - 1, t);
 }
 
-/* Item: panel of outputs x part of the block's tiles. */
-static void wino_panel_span(const void *ctx, span s, int worker)
+/* Item: group of panels x part of the block's tiles. */
+static void wino_group_span(const void *ctx, span s, int worker)
 {
     const wino_job *j = ctx;
+    const int64_t tiles = round_up(j->count, TAIL_ROWS);
     for (int64_t i = s.first; i < s.end; i++)
-        wino_panel(j, j->first, span_of(j->count, TILE_ROWS, j->parts, i % j->parts), i / j->parts,
-                   j->own + worker * wino_thread_floats(j->block));
+        wino_group(j, span_of(tiles, 2 * TILE_ROWS, j->parts, i % j->parts),
+                   span_of(wino_panels(j), 1, j->groups, i / j->parts), j->own + worker * wino_thread_floats(j));
+}
+
+/* A share for every thread, and a few more so that a thread that is disturbed takes less. */
+static void wino_share(const backend *be, wino_job *j)
+{
+    const int64_t panels = wino_panels(j), wanted = 2 * be->threads;
+    j->groups = round_up((panels + j->most - 1) / j->most, be->threads);
+    if (j->groups < wanted) j->groups = wanted;
+    if (j->groups > panels) j->groups = panels;
+    j->parts = (wanted + j->groups - 1) / j->groups;
+    const int64_t pieces = (j->count + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS);
+    if (j->parts > pieces) j->parts = pieces;
 }
 
 static void wino_run(const backend *be, wino_job *j)
 {
-    const int64_t panels = (j->n + TILE_COLS - 1) / TILE_COLS;
-    j->parts = (2 * be->threads + panels - 1) / panels;
     for (j->first = 0; j->first < j->tiles; j->first += j->block) {
         j->count = j->tiles - j->first < j->block ? j->tiles - j->first : j->block;
-        if (j->parts > (j->count + TILE_ROWS - 1) / TILE_ROWS) j->parts = (j->count + TILE_ROWS - 1) / TILE_ROWS;
-        run_spans(be, round_up(j->count, TILE_ROWS), 1, 100 * (double)j->depth, wino_input_span, j);
-        run_spans(be, panels * j->parts, 1, (double)(WINO * j->count * j->depth / j->parts), wino_panel_span, j);
+        wino_share(be, j);
+        run_spans(be, round_up(j->count, TAIL_ROWS), 1, 100 * (double)j->depth, wino_input_span, j);
+        run_spans(be, j->groups * j->parts, 1,
+                  (double)(WINO * j->count * j->depth) * (double)wino_panels(j) / (double)(j->groups * j->parts),
+                  wino_group_span, j);
     }
 }

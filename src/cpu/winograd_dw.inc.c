@@ -5,13 +5,15 @@
 enum {
     WINO_DW_TILES = 320,             /* of a block: a panel of TILE_COLS inputs then fits L1 */
     WINO_DW_BYTES = 16 << 20,        /* of a block's transformed input and gradient, about */
-    WINO_DW_OUTPUTS = 16 * TILE_ROWS /* of a task */
+    WINO_DW_OUTPUTS = 6 * TILE_COLS, /* of a task */
+    WINO_DW_SUMS = WINO_DW_OUTPUTS * TILE_COLS + 16,   /* see odd_lines */
 };
 
 typedef struct wino_dw_job {
-    wino_job x;                      /* input: [36][panels][block][TILE_COLS] */
+    wino_job x;                      /* input: [36][panels][block][TILE_COLS], its chunks are panels */
     const float *g;
-    float *z;                        /* [36][block][O]: the gradient transformed */
+    float *z;                        /* the gradient transformed, laid out alike, z_step between the 36 */
+    int64_t z_step;
     float *dw, *own;                 /* own: per thread, WINO_DW_OWN */
     int64_t no, ni;
 } wino_dw_job;
@@ -49,6 +51,7 @@ static void wino_transform_gradient(const wino_dw_job *j, int64_t tile, int64_t 
         from[i] = inside ? j->g + ((b * x->v.oh + oy) * x->v.ow + ox) * j->no : x->v.zeros;
     }
     for (int64_t k = 0; k < j->no; k += V) {
+        float *to = j->z + (k / TILE_COLS * x->block + at) * TILE_COLS + k % TILE_COLS;
         vf t[24];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
@@ -59,12 +62,12 @@ static void wino_transform_gradient(const wino_dw_job *j, int64_t tile, int64_t 
             vf row[6];
             wino_spread(row, 1, t[4 * i], t[4 * i + 1], t[4 * i + 2], t[4 * i + 3]);
 #pragma GCC unroll 6
-            for (int f = 0; f < 6; f++) store(j->z + ((i * 6 + f) * x->block + at) * j->no + k, row[f]);
+            for (int f = 0; f < 6; f++) store(to + (i * 6 + f) * j->z_step, row[f]);
         }
     }
 }
 
-/* dw[o, i0 .. i0+width-1, 3, 3] (+)= G^T sums G; sums [36][WINO_DW_OUTPUTS][TILE_COLS] at row o. */
+/* dw[o, i0 .. i0+width-1, 3, 3] (+)= G^T sums G; sums [36] WINO_DW_SUMS apart, [TILE_COLS] of row o. */
 static void wino_dw_finish(const wino_dw_job *j, const float *sums, int64_t o, int64_t i0, bool first)
 {
     float t[9][TILE_COLS];
@@ -72,7 +75,7 @@ static void wino_dw_finish(const wino_dw_job *j, const float *sums, int64_t o, i
     for (int64_t c = 0; c < TILE_COLS; c += V) {
         vf s[WINO], r[18], w[9];
 #pragma GCC unroll 36
-        for (int f = 0; f < WINO; f++) s[f] = load(sums + f * WINO_DW_OUTPUTS * TILE_COLS + c);
+        for (int f = 0; f < WINO; f++) s[f] = load(sums + f * WINO_DW_SUMS + c);
 #pragma GCC unroll 6
         for (int f = 0; f < 6; f++) wino_gather(r + f, 6, s + f, 6);
 #pragma GCC unroll 3
@@ -89,20 +92,15 @@ static void wino_dw_finish(const wino_dw_job *j, const float *sums, int64_t o, i
 static void wino_dw_task(const wino_dw_job *j, int64_t panel, int64_t o, int64_t count, int64_t tiles, bool first,
                          float *sums)
 {
-    static const float none[TILE_COLS];
     const wino_job *x = &j->x;
     for (int f = 0; f < WINO; f++)
-        for (int64_t r = 0; r < count; r += TILE_ROWS) {
-            vf acc[TILE_ROWS][TILE_VECS];
-            tile_clear(acc);
-            tile_run_columns(acc, tiles, j->z + f * x->block * j->no + o + r, j->no,
-                             x->input + f * x->f_step + panel * x->panel_step);
-            tile_store(acc, sums + (f * WINO_DW_OUTPUTS + r) * TILE_COLS, TILE_COLS, TILE_ROWS, TILE_COLS, true, none);
-        }
+        for (int64_t r = 0; r < count; r += TILE_COLS)
+            outer_panel(tiles, j->z + f * j->z_step + (o + r) * x->block, x->input + f * x->f_step + panel * x->chunk_step,
+                        sums + f * WINO_DW_SUMS + r * TILE_COLS, TILE_COLS, count - r, TILE_COLS, true);
     for (int64_t r = 0; r < count; r++) wino_dw_finish(j, sums + r * TILE_COLS, o + r, panel * TILE_COLS, first);
 }
 
-enum { WINO_DW_OWN = WINO * WINO_DW_OUTPUTS * TILE_COLS };
+enum { WINO_DW_OWN = WINO * WINO_DW_SUMS };
 
 static wino_job wino_dw_sizes(shape x, shape g)
 {
@@ -111,17 +109,21 @@ static wino_job wino_dw_sizes(shape x, shape g)
     most = most < 48 ? 48 : most > WINO_DW_TILES ? WINO_DW_TILES : most;
     const int64_t blocks = (j.tiles + most - 1) / most, panels = (x.dim[3] + TILE_COLS - 1) / TILE_COLS;
     j.block = (j.tiles + blocks - 1) / blocks;
-    j.row_step = TILE_COLS;
-    j.panel_step = j.block * TILE_COLS;
-    j.f_step = panels * j.panel_step;
+    j.chunk = j.row_step = TILE_COLS;
+    j.chunk_step = j.block * TILE_COLS;
+    j.f_step = odd_lines(panels * j.chunk_step);
     return j;
+}
+
+static int64_t wino_dw_z_step(const wino_job *x, int64_t no)
+{
+    return odd_lines(round_up(no, TILE_COLS) * x->block);
 }
 
 static size_t wino_dw_bytes(const backend *be, shape x, shape g)
 {
     const wino_job j = wino_dw_sizes(x, g);
-    const int64_t z = WINO * j.block * g.dim[3] + 64;   /* the last tile of outputs may be read past */
-    return (size_t)(WINO * j.f_step + z + be->threads * WINO_DW_OWN) * sizeof(float);
+    return (size_t)(WINO * (j.f_step + wino_dw_z_step(&j, g.dim[3])) + be->threads * WINO_DW_OWN) * sizeof(float);
 }
 
 static void wino_dw_input_span(const void *ctx, span s, int worker)
@@ -139,7 +141,7 @@ static void wino_dw_span(const void *ctx, span s, int worker)
 {
     const wino_dw_job *j = ctx;
     for (int64_t i = s.first; i < s.end; i++) {
-        const span o = span_of(j->no, TILE_ROWS, j->x.parts, i % j->x.parts);
+        const span o = span_of(j->no, TILE_COLS, j->x.parts, i % j->x.parts);
         wino_dw_task(j, i / j->x.parts, o.first, o.end - o.first, j->x.count, j->x.first == 0,
                      j->own + (int64_t)worker * WINO_DW_OWN);
     }
@@ -151,7 +153,8 @@ static void wino_dw_run(const backend *be, wino_dw_job *j, float *scratch)
     wino_job *x = &j->x;
     x->input = scratch;
     j->z = x->input + WINO * x->f_step;
-    j->own = j->z + WINO * x->block * j->no + 64;
+    j->z_step = wino_dw_z_step(x, j->no);
+    j->own = j->z + WINO * j->z_step;
     const int64_t panels = (j->ni + TILE_COLS - 1) / TILE_COLS;
     x->parts = (j->no + WINO_DW_OUTPUTS - 1) / WINO_DW_OUTPUTS;
     for (x->first = 0; x->first < x->tiles; x->first += x->block) {
