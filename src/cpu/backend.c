@@ -81,6 +81,7 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
         .lerp = t->lerp,
         .accumulate = t->accumulate,
         .sum_squares = t->sum_squares,
+        .peak = t->peak,
         .close = cpu_close,
         .impl = cpu,
     };

@@ -5,6 +5,7 @@
 
 #include "cpu/host.h"
 #include "cpu/team.h"
+#include "graph/exec.h"
 
 typedef struct fast_table {
     const char *isa;
@@ -13,6 +14,7 @@ typedef struct fast_table {
     void (*lerp)(backend *be, int64_t n, float *dst, const float *src, float keep);
     void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);
     double (*sum_squares)(backend *be, int64_t n, const float *x);
+    double (*peak)(backend *be);
 } fast_table;
 
 extern const fast_table fast_generic, fast_avx2, fast_avx512;

@@ -12,9 +12,10 @@
 #include "cpu/fast_attention.inc.c"
 #include "cpu/fast_move.inc.c"
 #include "cpu/fast_train.inc.c"
+#include "cpu/fast_peak.inc.c"
 
 #define ROW(name, ...) [OP_##name] = {.run = fast_##name, __VA_ARGS__}
-#define PACKED(name) ROW(name, .scratch = name##_scratch, .prepare = name##_prepare, .packs = true)
+#define PACKED(name, ...) ROW(name, .scratch = name##_scratch, .prepare = name##_prepare, .packs = true, __VA_ARGS__)
 
 const fast_table TABLE = {
     .isa = ISA,
@@ -25,7 +26,8 @@ const fast_table TABLE = {
         ROW(abs, .in_place = true), ROW(sign, .in_place = true), ROW(clamp, .in_place = true),
         ROW(clamp_grad, .in_place = true), ROW(geglu), ROW(geglu_grad),
         PACKED(linear), PACKED(linear_dx), ROW(linear_dw, .scratch = linear_dw_scratch),
-        PACKED(conv2d), PACKED(conv2d_dx), ROW(conv2d_dw, .scratch = conv2d_dw_scratch),
+        PACKED(conv2d, .work = conv2d_work), PACKED(conv2d_dx, .work = conv2d_work),
+        ROW(conv2d_dw, .scratch = conv2d_dw_scratch, .work = conv2d_dw_work),
         ROW(group_norm, .scratch = group_norm_scratch), ROW(group_norm_grad, .scratch = group_norm_grad_scratch),
         ROW(layer_norm), ROW(layer_norm_grad, .scratch = layer_norm_grad_scratch),
         ROW(attention, .scratch = attention_scratch), ROW(attention_grad, .scratch = attention_grad_scratch),
@@ -34,4 +36,5 @@ const fast_table TABLE = {
         ROW(sum_to, .scratch = sum_to_scratch), ROW(broadcast_to),
     },
     .adamw = fast_adamw, .lerp = fast_lerp, .accumulate = fast_accumulate, .sum_squares = fast_sum_squares,
+    .peak = fast_peak,
 };

@@ -79,6 +79,20 @@ static void fast_conv2d_dx(const call *c)
     conv_run(c, true);
 }
 
+/* Winograd's products alone; its transforms are the price. */
+static double wino_work(shape x, shape y)
+{
+    const wino_job j = wino_sizes(x, y);
+    return 2.0 * WINO * (double)(j.tiles * j.depth) * (double)j.n;
+}
+
+static double conv2d_work(const backend *be, const node *n)
+{
+    const shape x = n->in[0]->shape;
+    if (cpu_of(be)->exact || !wino_fits(n->in[1]->shape, x, n->shape, n->attr.stride)) return node_flops(n);
+    return wino_work(x, n->shape);
+}
+
 /* [taps][O][I] -> [O][I][taps] */
 typedef struct taps_job {
     float *out;
@@ -100,6 +114,11 @@ static bool dw_by_winograd(const node *n)
 {
     const shape g = n->in[0]->shape, x = n->in[1]->shape;
     return g.dim[3] % 16 == 0 && wino_fits(n->shape, x, g, n->attr.stride);
+}
+
+static double conv2d_dw_work(const backend *be, const node *n)
+{
+    return !cpu_of(be)->exact && dw_by_winograd(n) ? wino_work(n->in[1]->shape, n->in[0]->shape) : node_flops(n);
 }
 
 /* Zeros; then Winograd's, or the gradient as [taps][O][I] and outer_run's blocks. */

@@ -110,12 +110,7 @@ void rollout_free(rollout *r)
 
 size_t rollout_bytes(const rollout *r) { return context_bytes(r->context) + exec_bytes(r->x); }
 size_t rollout_bytes_per_image(const rollout *r) { return context_bytes_per_image(r->context); }
-const op_time *rollout_times(rollout *r, bool on)
-{
-    const op_time *t = exec_times(r->x);
-    if (on) exec_profile(r->x, true);
-    return t;
-}
+exec *rollout_exec(rollout *r) { return r->x; }
 
 int64_t rollout_encoded(const rollout *r) { return context_encoded(r->context); }
 int rollout_steps(const rollout *r) { return sampler_steps(r->sampler); }

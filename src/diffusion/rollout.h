@@ -57,7 +57,7 @@ int rollout_make(rollout *r, const rollout_image *image, m2m_error *err);
  * the next call. What rollout_make does in every step. */
 int rollout_predict(rollout *r, const float *sample, const float *condition, int k, const float **guided,
                     m2m_error *err);
-/* Time by op of the steps so far; on: start counting anew. */
-const op_time *rollout_times(rollout *r, bool on);
+/* What runs in a step, for measuring (exec_profile). */
+exec *rollout_exec(rollout *r);
 
 #endif

@@ -26,6 +26,8 @@ typedef struct kernel {
     /* Optional. Called once per planned node (primitive creation, not weights). */
     int (*prepare)(backend *be, const node *n, void **state, m2m_error *err);
     void (*release)(void *state);
+    /* Optional, where it is not node_flops: floating-point operations of the products that run does. */
+    double (*work)(const backend *be, const node *n);
     bool packs;                        /* reads parameters through weight[] alone: in[] is NULL for them */
     bool in_place;                     /* out may be the same memory as in[0] (elementwise with in[0] of out's shape) */
 } kernel;
@@ -55,6 +57,7 @@ struct backend {
     void (*lerp)(backend *be, int64_t n, float *dst, const float *src, float keep);  /* dst = dst*keep + src*(1-keep) */
     void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);        /* dst += src */
     double (*sum_squares)(backend *be, int64_t n, const float *x);
+    double (*peak)(backend *be);       /* measures the multiply-adds times two a second that it does at best; NULL: unknown */
     void (*close)(backend *be);
     void *impl;
 };

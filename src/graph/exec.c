@@ -36,7 +36,7 @@ struct exec {
     int *scratch;         /* [count] block of a node's scratch, -1 = none */
     char *memory;
     bool profile;
-    op_time times[OP_COUNT];
+    node_time *times;     /* [count] */
 };
 
 static size_t node_bytes(const exec *x, const node *n)
@@ -101,6 +101,7 @@ void exec_free(exec *x)
     free(x->slots);
     free(x->scratch);
     free(x->blocks);
+    free(x->times);
     free(x);
 }
 
@@ -376,20 +377,27 @@ int exec_run(exec *x, m2m_error *err)
         }
         double start = seconds();
         status = run_node(x, v, err);
-        x->times[v->op].seconds += seconds() - start;
-        x->times[v->op].calls++;
-        x->times[v->op].flops += node_flops(v);
+        x->times[id].seconds += seconds() - start;
+        x->times[id].calls++;
     }
     return status;
 }
 
 void exec_profile(exec *x, bool on)
 {
-    x->profile = on;
-    memset(x->times, 0, sizeof x->times);
+    if (!x->times) x->times = calloc((size_t)x->count, sizeof *x->times);
+    x->profile = on && x->times;
+    if (x->profile) memset(x->times, 0, (size_t)x->count * sizeof *x->times);
 }
 
-const op_time *exec_times(const exec *x) { return x->times; }
+const node_time *exec_times(const exec *x) { return x->times; }
+const graph *exec_graph(const exec *x) { return x->g; }
+
+double node_work(const backend *be, const node *n)
+{
+    const kernel *k = &be->kernels[n->op];
+    return k->work ? k->work(be, n) : node_flops(n);
+}
 
 double node_flops(const node *n)
 {

@@ -33,11 +33,15 @@ int exec_write(exec *x, const node *input, const float *host, m2m_error *err);
 int exec_write_i32(exec *x, const node *input, const int32_t *host, m2m_error *err);
 void exec_read(const exec *x, const node *output, float *host);
 
-/* Seconds and calls per op since the last reset, indexed by op_id. */
-typedef struct op_time { double seconds; int64_t calls; double flops; } op_time;
+/* Turns the timing of nodes on, from zero, or off. */
 void exec_profile(exec *x, bool on);
-const op_time *exec_times(const exec *x);
+/* Of each node since then, indexed by its id; NULL before the first exec_profile. */
+typedef struct node_time { double seconds; int64_t calls; } node_time;
+const node_time *exec_times(const exec *x);
+const graph *exec_graph(const exec *x);
 /* Multiply-adds times two of one run of n (products and attention; 0 for the rest). */
 double node_flops(const node *n);
+/* The same as be computes them: less where an algorithm saves arithmetic. */
+double node_work(const backend *be, const node *n);
 
 #endif

@@ -4,8 +4,8 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "diffusion/rollout.h"
-#include "graph/exec.h"
 #include "image/spec.h"
+#include "lib/bench_ops.h"
 #include "lib/device.h"
 #include "lib/model.h"
 #include "models/m2m.h"
@@ -31,7 +31,7 @@ typedef struct bench {
     double seconds[MAX_RUNS];
     double flops, opened;            /* of one run; seconds from the start to the first run */
     int64_t plan_bytes, bound_bytes, weight_bytes, context_bytes;
-    op_time times[OP_COUNT];
+    bench_ops ops;
 } bench;
 
 typedef int bench_run(void *what, m2m_error *err);
@@ -70,7 +70,7 @@ static int time_runs(bench *b, bench_run *run, void *what, m2m_error *err)
     return status;
 }
 
-static double graph_flops(graph *g)
+static double graph_flops(const graph *g)
 {
     double sum = 0;
     for (int i = 0; i < graph_size(g); i++) sum += node_flops(graph_node(g, i));
@@ -110,14 +110,18 @@ static void note_plan(bench *b, const exec *x, graph *g, const paramset *params)
     b->flops = graph_flops(g);
 }
 
+/* One more run of x, node by node. */
+static int time_ops(bench *b, exec *x, bench_run *run, void *what, m2m_error *err)
+{
+    exec_profile(x, true);
+    int status = run(what, err);
+    return status ? status : bench_ops_sum(&b->ops, x, b->be, err);
+}
+
 static int time_exec(bench *b, exec *x, m2m_error *err)
 {
     int status = time_runs(b, run_exec, x, err);
-    if (status || !b->o->ops) return status;
-    exec_profile(x, true);
-    status = exec_run(x, err);
-    memcpy(b->times, exec_times(x), sizeof b->times);
-    return status;
+    return status || !(b->o->ops || b->o->shapes) ? status : time_ops(b, x, run_exec, x, err);
 }
 
 /* ---- components ---- */
@@ -224,13 +228,9 @@ static int time_guided(bench *b, const unet_model *m, rollout *r, float *sample,
     b->context_bytes = (int64_t)rollout_bytes_per_image(r);
     b->weight_bytes = (int64_t)paramset_bytes(m->params);
     guided q = {r, sample};
+    b->flops = graph_flops(exec_graph(rollout_exec(r)));
     if (!status) status = time_runs(b, run_guided, &q, err);
-    if (status || !b->o->ops) return status;
-    rollout_times(r, true);
-    status = run_guided(&q, err);
-    memcpy(b->times, rollout_times(r, false), sizeof b->times);
-    for (int op = 0; op < OP_COUNT; op++) b->flops += b->times[op].flops;
-    return status;
+    return status || !(b->o->ops || b->o->shapes) ? status : time_ops(b, rollout_exec(r), run_guided, &q, err);
 }
 
 /* A guided step of one image: two branches, the context cached. */
@@ -296,28 +296,6 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void tell_ops(const bench *b)
-{
-    double total = 0;
-    for (int op = 0; op < OP_COUNT; op++) total += b->times[op].seconds;
-    say(b, "%-22s %8s %7s %6s %10s", "op", "seconds", "share", "calls", "GFLOP/s");
-    for (int rank = 0; rank < 16; rank++) {
-        int best = -1;
-        double limit = 0;
-        for (int op = 0; op < OP_COUNT; op++) {     /* the rank-th largest */
-            int larger = 0;
-            for (int k = 0; k < OP_COUNT; k++)
-                larger += b->times[k].seconds > b->times[op].seconds ||
-                          (b->times[k].seconds == b->times[op].seconds && k < op);
-            if (larger == rank) best = op, limit = b->times[op].seconds;
-        }
-        if (best < 0 || limit <= 0) break;
-        const op_time *t = &b->times[best];
-        say(b, "%-22s %8.4f %6.1f%% %6lld %10.1f", op_name((op_id)best), t->seconds, 100 * t->seconds / total,
-            (long long)t->calls, t->flops / t->seconds * 1e-9);
-    }
-}
-
 static int write_json(const bench *b, double median, m2m_error *err)
 {
     if (!b->o->json) return 0;
@@ -348,7 +326,8 @@ static int tell(bench *b, m2m_error *err)
         bytes_text(b->weight_bytes, a, sizeof a), bytes_text(b->plan_bytes, c, sizeof c),
         bytes_text(b->bound_bytes, d, sizeof d), bytes_text(memory_peak(), e, sizeof e));
     if (b->context_bytes) say(b, "a context image holds %s", bytes_text(b->context_bytes, a, sizeof a));
-    if (b->o->ops) tell_ops(b);
+    if (b->o->ops) bench_ops_tell(&b->ops, false, b->calls);
+    if (b->o->shapes) bench_ops_tell(&b->ops, true, b->calls);
     return write_json(b, median, err);
 }
 
@@ -390,6 +369,7 @@ int m2m_bench(const char *dir, const m2m_bench_options *options, const m2m_calls
     for (size_t i = 0; b->be && i < sizeof components / sizeof *components; i++)
         if (!strcmp(components[i].name, b->component)) status = components[i].run(b, err);
     if (!status) status = tell(b, err);
+    bench_ops_free(&b->ops);
     if (b->be) b->be->close(b->be);
     free(b);
     return status;
