@@ -95,8 +95,9 @@ static void wino_dw_task(const wino_dw_job *j, int64_t panel, int64_t o, int64_t
     const wino_job *x = &j->x;
     for (int f = 0; f < WINO; f++)
         for (int64_t r = 0; r < count; r += TILE_COLS)
-            outer_panel(tiles, j->z + f * j->z_step + (o + r) * x->block, x->input + f * x->f_step + panel * x->chunk_step,
-                        sums + f * WINO_DW_SUMS + r * TILE_COLS, TILE_COLS, count - r, TILE_COLS, true);
+            outer_panel(tiles, j->z + f * j->z_step + (o + r) * x->block,
+                        x->input + f * x->f_step + panel * x->chunk_step, sums + f * WINO_DW_SUMS + r * TILE_COLS,
+                        TILE_COLS, count - r, TILE_COLS, true);
     for (int64_t r = 0; r < count; r++) wino_dw_finish(j, sums + r * TILE_COLS, o + r, panel * TILE_COLS, first);
 }
 

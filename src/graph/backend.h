@@ -57,7 +57,8 @@ struct backend {
     void (*lerp)(backend *be, int64_t n, float *dst, const float *src, float keep);  /* dst = dst*keep + src*(1-keep) */
     void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);        /* dst += src */
     double (*sum_squares)(backend *be, int64_t n, const float *x);
-    double (*peak)(backend *be);       /* measures the multiply-adds times two a second that it does at best; NULL: unknown */
+    /* Measures the multiply-adds times two a second that it does at best. NULL: unknown. */
+    double (*peak)(backend *be);
     void (*close)(backend *be);
     void *impl;
 };

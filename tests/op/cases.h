@@ -94,6 +94,7 @@ static const op_case cases[] = {
     {OP_conv2d, {S(1, 13, 11, 320), S(64, 320, 3, 3), S(64)}, CONV(1, 1, 1, 1, 1), .weight = DT_F16},
     {OP_conv2d, {S(1, 33, 35, 32), S(32, 32, 3, 3), S(32)}, CONV(1, 1, 1, 1, 1), .weight = DT_F32, .draw = BIG},
     {OP_conv2d, {S(2, 18, 17, 64), S(64, 64, 3, 3), S(64)}, CONV(1, 1, 1, 1, 1), .weight = DT_F32, .draw = SHIFTED},
+    {OP_conv2d, {S(2, 9, 14, 176), S(276, 176, 3, 3), S(276)}, CONV(1, 1, 1, 1, 1)},   /* groups of panels, chunks */
     {OP_conv2d, {S(2, 9, 8, 24), S(20, 24, 1, 7), S(20)}, CONV(1, 0, 0, 3, 3), .weight = DT_F32},
     {OP_conv2d, {S(2, 9, 8, 24), S(20, 24, 7, 1), S(20)}, CONV(1, 3, 3, 0, 0), .weight = DT_F32},
     {OP_conv2d, {S(1, 3, 5, 32), S(32, 32, 1, 3)}, CONV(1, 0, 0, 1, 1)},
@@ -104,6 +105,7 @@ static const op_case cases[] = {
     {OP_conv2d_dx, {S(1, 4, 4, 6), S(6, 5, 3, 3)}, CONV_TO(S(1, 8, 8, 5), 2, 0, 1, 0, 1)},
     {OP_conv2d_dx, {S(3, 16, 16, 64), S(64, 48, 3, 3)}, CONV_TO(S(3, 16, 16, 48), 1, 1, 1, 1, 1), .weight = DT_F32},
     {OP_conv2d_dx, {S(3, 7, 10, 64), S(64, 80, 3, 3)}, CONV_TO(S(3, 7, 10, 80), 1, 1, 1, 1, 1), .weight = DT_BF16},
+    {OP_conv2d_dx, {S(1, 8, 8, 336), S(336, 272, 3, 3)}, CONV_TO(S(1, 8, 8, 272), 1, 1, 1, 1, 1)},
     {OP_conv2d_dx, {S(2, 2, 2, 20), S(20, 3, 7, 7)}, CONV_TO(S(2, 14, 14, 3), 7, 0, 0, 0, 0)},
     {OP_conv2d_dw, {S(1, 1, 1, 1), S(1, 1, 1, 1)}, CONV_TO(S(1, 1, 1, 1), 1, 0, 0, 0, 0)},
     {OP_conv2d_dw, {S(2, 5, 7, 9), S(2, 5, 7, 4)}, CONV_TO(S(9, 4, 3, 3), 1, 1, 1, 1, 1)},
