@@ -21,7 +21,7 @@ void sha256_of(const void *data, size_t size, char hex[SHA256_HEX])
 {
     struct sha256_ctx s;
     sha256_init(&s);
-    sha256_update(&s, size, data);
+    sha256_add(&s, data, size);
     end_in_hex(&s, hex);
 }
 
@@ -35,7 +35,7 @@ int sha256_of_file(const char *path, char hex[SHA256_HEX], m2m_error *err)
     sha256_init(&s);
     for (size_t at = 0; at < m.size; at += PIECE) {
         size_t n = m.size - at < PIECE ? m.size - at : PIECE;
-        sha256_update(&s, n, m.data + at);
+        sha256_add(&s, m.data + at, n);
         file_map_drop(&m, at, n);
     }
     file_map_close(&m);

@@ -1,4 +1,4 @@
-/* SHA-256 as text. Nettle computes it: sha256_init, sha256_update, sha256_digest on a struct sha256_ctx. */
+/* SHA-256 by nettle: sha256_init, sha256_add, sha256_digest on a struct sha256_ctx. */
 #ifndef BASE_SHA256_H
 #define BASE_SHA256_H
 
@@ -7,6 +7,11 @@
 #include <nettle/sha2.h>
 
 enum { SHA256_BYTES = SHA256_DIGEST_SIZE, SHA256_HEX = 65 };    /* SHA256_HEX: 64 digits and the final zero */
+
+static inline void sha256_add(struct sha256_ctx *s, const void *data, size_t size)
+{
+    sha256_update(s, size, data);
+}
 
 /* 64 lower-case digits into hex; returns hex. */
 const char *sha256_hex(const uint8_t digest[SHA256_BYTES], char hex[SHA256_HEX]);

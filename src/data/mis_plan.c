@@ -19,7 +19,7 @@ static mis_split split_of(const mis_filter *f, const char *text, size_t len)
     uint8_t digest[SHA256_BYTES];
     struct sha256_ctx s;
     sha256_init(&s);
-    sha256_update(&s, len, text);
+    sha256_add(&s, text, len);
     sha256_digest(&s, SHA256_BYTES, digest);
     uint64_t word = 0;
     for (int i = 0; i < 8; i++) word = word << 8 | digest[i];
@@ -116,8 +116,8 @@ static int use_caption(maker *m, int i, m2m_error *err)
     mis_split split = split_of(m->f, text, b->len[i]);
     int rc = m->open[split] < 0 ? open_shard(m, split, b->row[i], b->offset[i], err) : 0;
     if (rc) return rc;
-    sha256_update(&m->sums[split], b->len[i], text);
-    sha256_update(&m->sums[split], 1, "\n");
+    sha256_add(&m->sums[split], text, b->len[i]);
+    sha256_add(&m->sums[split], "\n", 1);
     m->p->used++;
     m->p->sets[split]++;
     if (++m->p->shards[m->open[split]].sets == m->f->shard) close_shard(m, split);
@@ -215,8 +215,8 @@ int mis_captions_read(mis_captions *m, caption_file *c, const mis_filter *f, con
     while (!rc && m->n < s->sets && (rc = captions_next(c, &line, err)) > 0) {
         rc = 0;
         if (!is_wanted(f, s->split, &line)) continue;
-        sha256_update(&sum, line.len, line.text);
-        sha256_update(&sum, 1, "\n");
+        sha256_add(&sum, line.text, line.len);
+        sha256_add(&sum, "\n", 1);
         at[m->n] = m->arena.len;
         m->rows[m->n++] = line.row;
         str_bytes(&m->arena, line.text, line.len + 1);

@@ -215,10 +215,10 @@ static void add_ends(struct sha256_ctx *sum, const uint8_t *data, size_t size)
 {
     uint64_t length = size;
     size_t n = size < ENDS ? size : ENDS;
-    sha256_update(sum, sizeof length, &length);
+    sha256_add(sum, &length, sizeof length);
     if (!n) return;
-    sha256_update(sum, n, data);
-    sha256_update(sum, n, data + size - n);
+    sha256_add(sum, data, n);
+    sha256_add(sum, data + size - n, n);
 }
 
 static void add_file(struct sha256_ctx *sum, const record *r, int image)
@@ -239,13 +239,13 @@ uint64_t dataset_fingerprint(const dataset *d)
     for (int i = 0; i < d->n; i++) {
         const record *r = &d->records[i];
         const char *key = dataset_key(d, i);
-        sha256_update(&sum, strlen(key) + 1, key);
+        sha256_add(&sum, key, strlen(key) + 1);
         for (int k = 0; k < r->images; k++) {
             bool sampled = (r->first + k) % every == 0;
             size_t size = 0;
             const uint8_t *data = r->shard ? shard_data(r->shard, r->sample, r->members[k], &size) : NULL;
-            if (!r->shard) sha256_update(&sum, strlen(r->files[k]) + 1, r->files[k]);
-            sha256_update(&sum, sizeof size, &size);
+            if (!r->shard) sha256_add(&sum, r->files[k], strlen(r->files[k]) + 1);
+            sha256_add(&sum, &size, sizeof size);
             if (sampled && r->shard) add_ends(&sum, data, size);
             else if (sampled) add_file(&sum, r, k);
         }

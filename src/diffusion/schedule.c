@@ -95,10 +95,11 @@ static int make_abar(schedule *s, int kind, double start, double end, m2m_error 
     return 0;
 }
 
+const char *const prediction_types[] = {"epsilon", "sample", "v_prediction", NULL};
+
 int schedule_from_json(schedule *s, const cJSON *config, m2m_error *err)
 {
     static const char *const kinds[] = {"linear", "scaled_linear", "squaredcos_cap_v2", NULL};
-    static const char *const predictions[] = {"epsilon", "sample", "v_prediction", NULL};
     static const char *const spacings[] = {"leading", "trailing", "linspace", NULL};
     double start = 0.0001, end = 0.02;
     int64_t steps = 1000, offset = 0;
@@ -112,7 +113,7 @@ int schedule_from_json(schedule *s, const cJSON *config, m2m_error *err)
         (code = json_or_real(config, "beta_start", 0, 1, &start, err)) ||
         (code = json_or_real(config, "beta_end", 0, 1, &end, err)) ||
         (code = get_choice(config, "beta_schedule", kinds, &kind, err)) ||
-        (code = get_choice(config, "prediction_type", predictions, &predict, err)) ||
+        (code = get_choice(config, "prediction_type", prediction_types, &predict, err)) ||
         (code = get_choice(config, "timestep_spacing", spacings, &space, err)) ||
         (code = json_or_bool(config, "set_alpha_to_one", &s->set_alpha_to_one, err)) ||
         (code = refuse_unbuilt(config, err)))

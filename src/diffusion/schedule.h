@@ -18,6 +18,9 @@
 /* What the model's output is: the noise, the clean sample, or v = sqrt(abar) eps - sqrt(1 - abar)
  * z0. */
 typedef enum prediction { PREDICT_EPSILON, PREDICT_SAMPLE, PREDICT_V } prediction;
+enum { PREDICTIONS = 3 };
+/* NULL behind the last: diffusers' prediction_type, in the order above. */
+extern const char *const prediction_types[PREDICTIONS + 1];
 
 /* Table 2 of arXiv 2305.08891. SPACING_DEFAULT: the config has no timestep_spacing, each sampler
  * then has its own. */

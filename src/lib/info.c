@@ -149,11 +149,10 @@ static int tell_encoder(const teller *t, const char *dir, m2m_error *err)
 
 static int tell_schedule(const teller *t, const char *dir, m2m_error *err)
 {
-    static const char *const kinds[] = {"epsilon", "sample", "v_prediction"};
     schedule s;
     int status = pipeline_schedule(&s, dir, err);
     if (status) return status;
-    say(t, "scheduler: %d steps, prediction_type %s", s.train_steps, kinds[s.prediction]);
+    say(t, "scheduler: %d steps, prediction_type %s", s.train_steps, prediction_types[s.prediction]);
     schedule_free(&s);
     return 0;
 }

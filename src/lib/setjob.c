@@ -140,6 +140,9 @@ int set_job_open(set_job *j, const char *dir, const safetensors *in, backend *be
         status = fail(err, M2M_EUNSUPPORTED, "%s: its U-Net has no image_set_attention; run it as component unet", dir);
     if (!status) status = pipeline_schedule(&j->schedule, dir, err);
     if (!status) status = read_inputs(j, in, lead, with_loss, &s, &tokens, err);
+    if (!status && with_loss && !j->clean && j->schedule.prediction != PREDICT_EPSILON)
+        status = fail(err, M2M_EINVAL, "%s: has no clean, which the target is made of: prediction_type is %s",
+                      safetensors_path(in), prediction_types[j->schedule.prediction]);
     return status ? status : build(j, be, s, lead, tokens, with_loss, err);
 }
 
@@ -175,6 +178,17 @@ static int write_noisy(set_job *j, int64_t first, const float *times, m2m_error 
     return exec_write(j->x, j->graph.noisy, j->rows, err);
 }
 
+static int write_target(set_job *j, int64_t first, const float *times, m2m_error *err)
+{
+    int64_t images = (int64_t)j->graph.shape.sets * j->graph.shape.images;
+    for (int64_t i = 0; i < images; i++) {
+        int64_t at = (first + i) * j->floats;
+        schedule_target(&j->schedule, (int)times[i], j->clean ? j->clean + at : j->noise + at, j->noise + at,
+                        j->rows + i * j->floats, j->floats);
+    }
+    return exec_write(j->x, j->graph.target, j->rows, err);
+}
+
 int set_job_run(set_job *j, int step, m2m_error *err)
 {
     const train_shape *s = &j->graph.shape;
@@ -186,7 +200,7 @@ int set_job_run(set_job *j, int step, m2m_error *err)
     int status = write_context(j, first, err);
     if (!status) status = write_noisy(j, first, noisy_times, err);
     if (!status) status = train_graph_write_times(&j->graph, j->x, j->times, err);
-    if (!status && j->graph.loss) status = exec_write(j->x, j->graph.target, j->noise + first * j->floats, err);
+    if (!status && j->graph.loss) status = write_target(j, first, noisy_times, err);
     if (!status) status = train_graph_write_lens(&j->graph, j->x, err);
     return status ? status : exec_run(j->x, err);
 }

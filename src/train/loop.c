@@ -84,7 +84,9 @@ static uint64_t fingerprint_of(const loop *l)
     int64_t parts[] = {o->seed, o->sets, o->images, o->draws, o->accumulate, o->size, o->flip, o->keep_order};
     uint64_t h = l->t->fingerprint;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) h = (h ^ (uint64_t)parts[i]) * 0x100000001b3u;
-    for (const char *c = o->train_only; c && *c; c++) h = (h ^ (uint8_t)*c) * 0x100000001b3u;
+    const char *const texts[] = {o->train_only, o->prediction_type};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (const char *c = texts[i]; c && *c; c++) h = (h ^ (uint8_t)*c) * 0x100000001b3u;
     return h;
 }
 

@@ -63,23 +63,37 @@ static int make_inside(const char *dir, const char *name, char **path, m2m_error
     return *path ? dir_make(*path, err) : fail(err, M2M_ENOMEM, "no memory for paths");
 }
 
-int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored,
-                      m2m_error *err)
+/* from/name -> to/name with member `key` of its object `inside` (NULL: of itself) set to value, which is taken; without
+ * that object, and without a value, as it is. */
+static int copy_config(const char *from, const char *to, const char *name, const char *inside, const char *key,
+                       cJSON *value, m2m_error *err)
 {
+    char *source = path_join(from, name), *target = path_join(to, name);
     cJSON *config = NULL;
-    char *inside = NULL, *source = path_join(from, "config.json"), *target = NULL;
-    int status = source ? json_load(&config, source, err) : fail(err, M2M_ENOMEM, "no memory for paths");
-    if (!status) status = make_inside(dir, "vae", &inside, err);
-    if (!status) {
-        cJSON_DeleteItemFromObjectCaseSensitive(config, "scaling_factor");
-        target = path_join(inside, "config.json");
-        status = target && cJSON_AddNumberToObject(config, "scaling_factor", scale)
-                     ? json_save(config, target, err) : fail(err, M2M_ENOMEM, "no memory for config.json");
+    int status = source && target ? json_load(&config, source, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    cJSON *o = config && inside ? cJSON_GetObjectItemCaseSensitive(config, inside) : config;
+    if (!status && o && value) {
+        cJSON_DeleteItemFromObjectCaseSensitive(o, key);
+        if (!cJSON_AddItemToObject(o, key, value)) status = fail(err, M2M_ENOMEM, "no memory for %s", name);
+        else value = NULL;
     }
-    if (!status) status = params_save(params, inside, stored, err);
+    if (!status) status = json_save(config, target, err);
+    cJSON_Delete(value);
     cJSON_Delete(config);
     free(source);
     free(target);
+    return status;
+}
+
+int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored,
+                      m2m_error *err)
+{
+    char *inside = NULL;
+    cJSON *value = cJSON_CreateNumber(scale);
+    int status = value ? make_inside(dir, "vae", &inside, err) : fail(err, M2M_ENOMEM, "no memory for config.json");
+    if (!status) status = copy_config(from, inside, "config.json", NULL, "scaling_factor", value, err);
+    else cJSON_Delete(value);
+    if (!status) status = params_save(params, inside, stored, err);
     free(inside);
     return status;
 }
@@ -116,42 +130,36 @@ static int copy_all(const char *from, const char *dir, const char *name, m2m_err
     return status;
 }
 
-/* config.json of the U-Net with the task condition that was trained. */
-static int save_unet_config(const char *from, const char *inside, set_condition condition, m2m_error *err)
+/* A task condition that was trained, and the prediction, are written down. */
+static int save_configs(const char *from, const char *unet_from, const char *dir, const char *unet,
+                        set_condition condition, prediction predicted, m2m_error *err)
 {
-    char *source = path_join(from, "config.json"), *target = path_join(inside, "config.json");
-    cJSON *config = NULL;
-    int status = source && target ? json_load(&config, source, err) : fail(err, M2M_ENOMEM, "no memory for paths");
-    cJSON *isa = config ? cJSON_GetObjectItemCaseSensitive(config, "image_set_attention") : NULL;
-    if (!status && isa && condition != CONDITION_NONE) {
-        cJSON_DeleteItemFromObjectCaseSensitive(isa, "condition");
-        if (!cJSON_AddStringToObject(isa, "condition", condition_name(condition)))
-            status = fail(err, M2M_ENOMEM, "no memory for config.json");
-    }
-    if (!status) status = json_save(config, target, err);
-    cJSON_Delete(config);
-    free(source);
-    free(target);
+    char *scheduler = path_join(from, "scheduler"), *to = NULL;
+    cJSON *trained = condition == CONDITION_NONE ? NULL : cJSON_CreateString(condition_name(condition));
+    int status = copy_config(unet_from, unet, "config.json", "image_set_attention", "condition", trained, err);
+    if (!status) status = scheduler ? make_inside(dir, "scheduler", &to, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status)
+        status = copy_config(scheduler, to, "scheduler_config.json", NULL, "prediction_type",
+                             cJSON_CreateString(prediction_types[predicted]), err);
+    free(scheduler);
+    free(to);
     return status;
 }
 
 int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet,
-                      set_condition condition, dtype stored, m2m_error *err)
+                      set_condition condition, prediction predicted, dtype stored, m2m_error *err)
 {
-    static const char *const schedule[] = {"scheduler_config.json"};
     static const char *const vae[] = {"config.json", "diffusion_pytorch_model.safetensors"};
-    char *unet_from = component_dir(from, "unet"), *scheduler = path_join(from, "scheduler"), *inside = NULL;
-    int status = unet_from && scheduler ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    char *unet_from = component_dir(from, "unet"), *inside = NULL;
+    int status = unet_from ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for paths");
     if (!status) status = copy_named(from, dir, "model_index.json", err);
-    if (!status) status = copy_folder(scheduler, dir, "scheduler", schedule, 1, err);
     if (!status) status = copy_folder(vae_dir, dir, "vae", vae, 2, err);
     if (!status) status = copy_all(from, dir, "image_encoder", err);
     if (!status) status = copy_all(from, dir, "feature_extractor", err);
     if (!status) status = make_inside(dir, "unet", &inside, err);
-    if (!status) status = save_unet_config(unet_from, inside, condition, err);
+    if (!status) status = save_configs(from, unet_from, dir, inside, condition, predicted, err);
     if (!status) status = params_save(unet, inside, stored, err);
     free(unet_from);
-    free(scheduler);
     free(inside);
     return status;
 }

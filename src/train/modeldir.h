@@ -2,6 +2,7 @@
 #ifndef TRAIN_MODELDIR_H
 #define TRAIN_MODELDIR_H
 
+#include "diffusion/schedule.h"
 #include "graph/exec.h"
 #include "models/condition.h"
 
@@ -17,10 +18,10 @@ exec *task_exec(graph *g, backend *be, node *const *more, int n, const paramset 
 /* dir/vae: config.json of `from` with this scaling_factor, and weights. */
 int modeldir_save_vae(const char *dir, const char *from, const paramset *params, double scale, dtype stored,
                       m2m_error *err);
-/* dir: the M2M pipeline of `from` with these U-Net weights and this task condition in its configuration; VAE,
- * scheduler, index and, if they are there, image_encoder and feature_extractor are copied. vae_dir: the VAE's
+/* dir: the M2M pipeline of `from` with these U-Net weights, and this task condition and prediction in its
+ * configurations; VAE, index and, if they are there, image_encoder and feature_extractor are copied. vae_dir: the VAE's
  * folder. */
 int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet,
-                      set_condition condition, dtype stored, m2m_error *err);
+                      set_condition condition, prediction predicted, dtype stored, m2m_error *err);
 
 #endif

@@ -24,10 +24,10 @@ int set_batch_new(set_batch *b, const unet_config *u, const schedule *s, const t
     b->context = malloc(clean * content);
     b->condition = calloc(clean * CONDITION_NUMBERS, sizeof *b->condition);
     b->present = calloc(clean, sizeof *b->present);
-    b->noise = malloc(noisy * latent);
+    b->target = malloc(noisy * latent);
     b->noisy = malloc(noisy * latent);
     b->times = malloc((clean + noisy) * sizeof *b->times);
-    if (b->items && b->clean && b->content && b->context && b->condition && b->present && b->noise && b->noisy &&
+    if (b->items && b->clean && b->content && b->context && b->condition && b->present && b->target && b->noisy &&
         b->times)
         return 0;
     set_batch_free(b);
@@ -36,7 +36,7 @@ int set_batch_new(set_batch *b, const unet_config *u, const schedule *s, const t
 
 void set_batch_free(set_batch *b)
 {
-    void *all[] = {b->items,     b->clean,   b->content == b->clean ? NULL : b->content, b->context, b->noise, b->noisy,
+    void *all[] = {b->items,     b->clean,   b->content == b->clean ? NULL : b->content, b->context, b->target, b->noisy,
                    b->condition, b->present, b->times};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     *b = (set_batch){0};
@@ -101,13 +101,15 @@ int set_batch_load(set_batch *b, loader *l, const set_source *from, int64_t batc
     drop(b, batch);
     float *noisy_times = b->times + s->sets * s->images;
     draw_timesteps(&b->plan, batch, noisy_times);
-    draw_noise(&b->plan, batch, b->floats, b->noise);
+    draw_noise(&b->plan, batch, b->floats, b->target);
     clean_timesteps(b->u, s, noisy_times, b->times);
     for (int row = 0; row < s->sets * s->draws * s->images; row++) {
         int set = row / (s->draws * s->images), image = row % s->images;
         const float *clean = b->clean + (set * s->images + image) * b->floats;
-        schedule_add_noise(b->schedule, (int)noisy_times[row], clean, b->noise + row * b->floats,
-                           b->noisy + row * b->floats, b->floats);
+        float *noise = b->target + row * b->floats;
+        const int time = (int)noisy_times[row];
+        schedule_add_noise(b->schedule, time, clean, noise, b->noisy + row * b->floats, b->floats);
+        schedule_target(b->schedule, time, clean, noise, noise, b->floats);
     }
     return 0;
 }
@@ -118,6 +120,6 @@ int set_batch_write(const set_batch *b, const train_graph *t, exec *x, m2m_error
     if (!status) status = exec_write(x, t->noisy, b->noisy, err);
     if (!status) status = train_graph_write_times(t, x, b->times, err);
     if (!status) status = train_graph_write_condition(t, x, b->condition, b->present, err);
-    if (!status && t->target) status = exec_write(x, t->target, b->noise, err);
+    if (!status && t->target) status = exec_write(x, t->target, b->target, err);
     return status ? status : train_graph_write_lens(t, x, err);
 }

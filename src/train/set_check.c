@@ -83,7 +83,7 @@ static void add_losses(const set_check *c, bool high, tally *t)
     const set_batch *b = &c->batch;
     for (int row = 0; row < b->shape.sets * b->shape.images; row++) {
         int length = row % b->shape.images;
-        const float *p = c->prediction + row * b->floats, *e = b->noise + row * b->floats;
+        const float *p = c->prediction + row * b->floats, *e = b->target + row * b->floats;
         double sum = 0;
         for (int64_t i = 0; i < b->floats; i++) sum += (double)(p[i] - e[i]) * (p[i] - e[i]);
         sum /= (double)b->floats;

@@ -63,7 +63,8 @@ static int sample(task *t, m2m_image *picture, m2m_error *err)
 static int save(task *t, const char *dir, dtype stored, m2m_error *err)
 {
     set_task *s = (set_task *)t;
-    return modeldir_save_m2m(dir, s->from, s->vae.dir, s->unet.params, s->unet.config.condition, stored, err);
+    return modeldir_save_m2m(dir, s->from, s->vae.dir, s->unet.params, s->unet.config.condition, s->schedule.prediction,
+                             stored, err);
 }
 
 static void free_task(task *t)
@@ -109,8 +110,8 @@ static int open_models(set_task *s, m2m_error *err)
     char *path = status ? NULL : path_join(s->from, "scheduler/scheduler_config.json");
     if (!status) status = path ? schedule_load(&s->schedule, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(path);
-    if (!status && s->schedule.prediction != PREDICT_EPSILON)
-        status = fail(err, M2M_EUNSUPPORTED, "%s: prediction_type is not epsilon, which training needs", s->from);
+    for (int i = 0; !status && o->prediction_type && i < PREDICTIONS; i++)
+        if (!strcmp(o->prediction_type, prediction_types[i])) s->schedule.prediction = (prediction)i;
     if (!status && o->flip && s->unet.config.condition == CONDITION_CAMERA)
         status = fail(err, M2M_EINVAL, "flip: a mirrored image has no camera; wanted false with condition camera");
     if (!status) status = params_prepare(s->unet.params, (uint64_t)o->seed, o->train_only, err);

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Generated against true views of held-out objects, with the true camera and, as a control, with another view's.
+
+usage: measure.py MODEL DIR [--objects 40] [--targets 3] [--guidance 2] [--steps 50] [--program build/release/m2m] [--encoder DIR]
+
+DIR is tools/views/make.py's val/. View 0 is given; of each object --targets other views are made from it alone, from the same noise with the true camera
+and with the wrong one (the camera of the view after the target). PSNR in dB and 1 - SSIM against the true view; below, the same for the given view itself.
+--encoder adds 1 - cosine of the mean tokens of a model directory's image_encoder.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import tempfile
+
+import numpy as np
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def psnr(a, b):
+    return 10 * np.log10(255.0 ** 2 / max(np.mean((a - b) ** 2), 1e-9))
+
+
+def blur(x, size=7):
+    k = np.exp(-0.5 * (np.arange(size) - size // 2) ** 2 / 1.5 ** 2)
+    k /= k.sum()
+    x = np.apply_along_axis(lambda r: np.convolve(r, k, "valid"), 0, x)
+    return np.apply_along_axis(lambda r: np.convolve(r, k, "valid"), 1, x)
+
+
+def dissimilarity(a, b):
+    """1 - SSIM of the luminance (Wang et al. 2004, Gaussian window)."""
+    a, b = (x @ np.array([0.299, 0.587, 0.114]) for x in (a, b))
+    ma, mb = blur(a), blur(b)
+    va, vb, ab = blur(a * a) - ma ** 2, blur(b * b) - mb ** 2, blur(a * b) - ma * mb
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return 1 - np.mean((2 * ma * mb + c1) * (2 * ab + c2) / ((ma ** 2 + mb ** 2 + c1) * (va + vb + c2)))
+
+
+def read(path):
+    return np.asarray(Image.open(path).convert("RGB"), np.float64)
+
+
+class Measure:
+    def __init__(self, args):
+        self.args, self.folder = args, pathlib.Path(tempfile.mkdtemp())
+
+    def run(self, *command):
+        subprocess.run([self.args.program, *map(str, command)], check=True, capture_output=True)
+
+    def make(self, given, poses, seed):
+        np.save(self.folder / "poses.npy", poses)
+        self.run("generate", self.args.model, "-i", given, "-n", 1, "--camera", self.folder / "poses.npy", "--seed", seed, "--steps", self.args.steps,
+                 "--guidance", self.args.guidance, "-o", self.folder / "out")
+        return self.folder / "out/000.png"
+
+    def features(self, path):
+        from safetensors.numpy import load_file
+        self.run("preprocess", self.args.encoder, "--component", "image_encoder", "--out", self.folder / "x.safetensors", path)
+        self.run("forward", self.args.encoder, "--component", "image_encoder", "--in", self.folder / "x.safetensors", "--out", self.folder / "y.safetensors")
+        v = load_file(self.folder / "y.safetensors")["last_hidden_state"][0].mean(0)
+        return v / np.linalg.norm(v)
+
+    def distances(self, path, true):
+        out = [psnr(read(path), read(true)), dissimilarity(read(path), read(true))]
+        return out + [1 - float(self.features(path) @ self.features(true))] if self.args.encoder else out
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("model")
+    p.add_argument("data", type=pathlib.Path)
+    p.add_argument("--objects", type=int, default=40)
+    p.add_argument("--targets", type=int, default=3)
+    p.add_argument("--guidance", type=float, default=2)
+    p.add_argument("--steps", type=int, default=50)
+    p.add_argument("--program", default=str(ROOT / "build/release/m2m"))
+    p.add_argument("--encoder")
+    args = p.parse_args()
+    m, rows = Measure(args), {"true camera": [], "wrong camera": [], "given view": []}
+    for number, uid in enumerate(json.load(open(args.data / "valid_paths.json"))[:args.objects]):
+        view = [args.data / uid / f"{k:03d}.png" for k in range(12)]
+        pose = [np.load(v.with_suffix(".npy")) for v in view]
+        for target in list(range(1, 12, 11 // args.targets))[:args.targets]:
+            for name, camera in (("true camera", target), ("wrong camera", target % 11 + 1)):
+                made = m.make(view[0], np.stack([pose[0], pose[camera]]), 100 * number + target)
+                rows[name].append(m.distances(made, view[target]))
+            rows["given view"].append(m.distances(view[0], view[target]))
+    print(f"{len(rows['true camera'])} views; mean and standard error of PSNR, 1 - SSIM" + (", 1 - cosine" if args.encoder else ""))
+    for name, values in rows.items():
+        v = np.array(values)
+        print(f"{name:13}", "  ".join(f"{a:.4f} +- {b:.4f}" for a, b in zip(v.mean(0), v.std(0) / len(v) ** 0.5)))
+    better = np.mean(np.array(rows["true camera"])[:, 0] > np.array(rows["wrong camera"])[:, 0])
+    print(f"the true camera's image has the higher PSNR in {100 * better:.0f} %")
+
+
+main()
