@@ -62,6 +62,29 @@ static void training_leaves_a_model(void **state)
     remove_tree(in_scratch("run"));
 }
 
+/* The same noisy images, another answer to learn: it is written down for the sampler, and the loss is another one. */
+static void another_prediction_is_trained(void **state)
+{
+    (void)state;
+    outcome o;
+    double loss[2];
+    const char *const types[] = {"prediction_type=epsilon", "prediction_type=v_prediction"};
+    for (int i = 0; i < 2; i++) {
+        RUN(&o, "train", in_scratch("train.json"), "--set", "steps=1", "--set", types[i]);
+        expect_success(&o);
+        const char *at = strstr(o.out, "loss ");
+        assert_non_null(at);
+        loss[i] = strtod(at + 5, NULL);
+        RUN(&o, "info", in_scratch("run/model"));
+        assert_non_null(strstr(o.out, strchr(types[i], '=') + 1));
+        RUN(&o, "generate", in_scratch("run/model"), "-i", in_scratch("sets/0/0.png"), "-n", "1", "--steps", "2",
+            "-o", in_scratch("made"));
+        expect_success(&o);
+        remove_tree(in_scratch("run"));
+    }
+    assert_true(loss[0] != loss[1]);
+}
+
 /* Ctrl-C is no failure: the checkpoint is written, and the same command with --resume goes on to the end. */
 static void interrupted_training_can_go_on(void **state)
 {
@@ -324,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_leaves_a_model),
+        cmocka_unit_test(another_prediction_is_trained),
         cmocka_unit_test(interrupted_training_can_go_on),
         cmocka_unit_test(an_offloaded_run_is_the_same_run),
         cmocka_unit_test(a_part_can_be_trained),
