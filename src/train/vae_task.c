@@ -3,13 +3,13 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "data/prefetch.h"
 #include "image/draw.h"
 #include "image/image.h"
 #include "image/spec.h"
 #include "models/vae_graph.h"
 #include "models/component.h"
 #include "train/modeldir.h"
+#include "train/stream.h"
 #include "train/timesteps.h"
 #include "train/vae_start.h"
 
@@ -17,93 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct stream {
-    dataset *data;
-    loader loader;
-    prefetch *ahead;
-    int64_t next;            /* the batch that was asked for ahead */
-} stream;
-
 typedef struct vae_task {
     task base;
     const m2m_train_options *o;
     backend *be;
     const m2m_calls *calls;
     vae_model vae;
-    stream train, val;       /* val.data NULL: none */
+    stream train, val;       /* single images; val.data NULL: none */
     dataset_view view;
     vae_graph graph;
     int batch;
     int64_t image, latent;   /* floats */
     float *images, *noise;
-    loader_item *items;
-    int64_t bad;
 } vae_task;
-
-/* Image i of a batch, in place of one that can't be read: the next of the data set, counted and told. */
-static int read_instead(vae_task *v, const dataset *d, loader_item it, m2m_image *img, m2m_error *why)
-{
-    enum { TRIES = 100, TOLD = 20 };
-    int status = why->code;
-    for (int tries = 1; status && tries < TRIES; tries++) {
-        if (v->calls && v->calls->line && v->bad++ < TOLD) v->calls->line(v->calls->user, why->msg);
-        if (++it.image == dataset_images(d, it.set)) it = (loader_item){.set = (it.set + 1) % dataset_sets(d)};
-        status = dataset_read(d, it.set, it.image, &v->view, img, why);
-    }
-    return status;
-}
-
-static int read_images(vae_task *v, const dataset *d, prefetch *ahead, const bool *flip, m2m_error *err)
-{
-    int size = v->view.width;
-    for (int i = 0; i < v->batch; i++) {
-        m2m_image img = {0};
-        m2m_error why;
-        int status = prefetch_take(ahead, &img, &why);
-        if (status) status = read_instead(v, d, v->items[i], &img, &why);
-        if (status) return fail(err, status, "100 images in a row can't be read; the last: %.300s", why.msg);
-        image_to_chw(&img, v->images + i * v->image);
-        if (flip && flip[i]) image_mirror_chw(v->images + i * v->image, 3 * size, size);
-        m2m_image_free(&img);
-    }
-    return 0;
-}
-
-static void ask(const vae_task *v, prefetch *ahead)
-{
-    for (int i = 0; i < v->batch; i++) check(prefetch_ask(ahead, v->items[i]), "more than two batches were asked for");
-}
-
-/* The images of a batch of a stream; those of the batch after it are decoded meanwhile. */
-static int stream_read(vae_task *v, stream *s, int64_t batch, const bool *flip, m2m_error *err)
-{
-    if (s->next != batch || !prefetch_waiting(s->ahead)) {
-        prefetch_forget(s->ahead);
-        loader_images(&s->loader, batch, v->batch, v->items);
-        ask(v, s->ahead);
-    }
-    s->next = batch + 1;
-    loader_images(&s->loader, s->next, v->batch, v->items);
-    ask(v, s->ahead);
-    loader_images(&s->loader, batch, v->batch, v->items);
-    return read_images(v, s->data, s->ahead, flip, err);
-}
-
-static int stream_open(vae_task *v, stream *s, const char *paths, m2m_error *err)
-{
-    enum { THREADS = 2 };
-    int status = dataset_open(&s->data, paths, 1, err);
-    if (!status) status = loader_open(&s->loader, s->data, (uint64_t)v->o->seed, v->batch, 1, false, err);
-    if (!status) status = prefetch_open(&s->ahead, s->data, &v->view, 2 * v->batch, THREADS, err);
-    return status;
-}
-
-static void stream_close(stream *s)
-{
-    prefetch_close(&s->ahead);
-    loader_close(&s->loader);
-    dataset_close(&s->data);
-}
 
 static int load_batch(vae_task *v, draw_purpose purpose, int64_t batch, m2m_error *err)
 {
@@ -112,8 +38,10 @@ static int load_batch(vae_task *v, draw_purpose purpose, int64_t batch, m2m_erro
     draw_plan d = {
         .seed = (uint64_t)v->o->seed, .purpose = purpose, .sets = v->batch, .draws = 1, .images = 1, .t_last = 999};
     if (v->o->flip && !val) draw_flips(&d, batch, flip);
-    int status = stream_read(v, val ? &v->val : &v->train, batch, flip, err);
+    int status = stream_read(val ? &v->val : &v->train, batch, v->images, err);
     if (status) return status;
+    for (int i = 0; i < v->batch; i++)
+        if (flip[i]) image_mirror_chw(v->images + i * v->image, 3 * v->view.height, v->view.width);
     draw_noise(&d, batch, v->latent, v->noise);
     status = exec_write(v->base.x, v->graph.in, v->images, err);
     return status ? status : exec_write(v->base.x, v->graph.noise, v->noise, err);
@@ -197,7 +125,7 @@ static int measure_scale(vae_task *v, double *scale, m2m_error *err)
     if (!x || !moments) status = status ? status : M2M_ENOMEM;
     int64_t plane = v->latent / c;
     for (int b = 0; b < 8 && !status; b++) {
-        status = stream_read(v, &v->train, b, NULL, err);
+        status = stream_read(&v->train, b, v->images, err);
         if (!status) status = exec_write(x, g.in, v->images, err);
         if (!status) status = exec_run(x, err);
         if (status) break;
@@ -233,7 +161,6 @@ static void free_task(task *t)
     vae_model_close(&v->vae);
     free(v->images);
     free(v->noise);
-    free(v->items);
     free(v);
 }
 
@@ -245,8 +172,11 @@ static int open_data(vae_task *v, m2m_error *err)
     v->view.width = v->view.height = (int)o->size;
     int status = parse_fit(o->fit, &v->view.fit, err);
     if (!status) status = parse_colour(o->background, v->view.background, err);
-    if (!status) status = stream_open(v, &v->train, o->data, err);
-    if (!status && o->val_data) status = stream_open(v, &v->val, o->val_data, err);
+    stream_plan plan = {.paths = o->data, .view = v->view, .seed = (uint64_t)o->seed, .sets = v->batch,
+                        .calls = v->calls};
+    if (!status) status = stream_open(&v->train, &plan, err);
+    plan.paths = o->val_data;
+    if (!status && o->val_data) status = stream_open(&v->val, &plan, err);
     return status;
 }
 
@@ -266,8 +196,7 @@ static int build(vae_task *v, m2m_error *err)
     if (status) return status;
     v->images = malloc((size_t)(v->batch * v->image) * sizeof *v->images);
     v->noise = malloc((size_t)(v->batch * v->latent) * sizeof *v->noise);
-    v->items = malloc((size_t)v->batch * sizeof *v->items);
-    if (!v->images || !v->noise || !v->items)
+    if (!v->images || !v->noise)
         return fail(err, M2M_ENOMEM, "no memory for a batch of %d images", v->batch);
     node *more[4] = {v->graph.loss, v->graph.l1, v->graph.kl, v->graph.out};
     v->base.x = task_exec(v->graph.g, v->be, more, 4, v->vae.params, v->graph.grads, err);
