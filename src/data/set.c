@@ -203,10 +203,10 @@ int dataset_set_of(const dataset *d, int64_t image)
     return from;
 }
 
-const uint8_t *dataset_latents(const dataset *d, int set, size_t *size)
+const uint8_t *dataset_member(const dataset *d, int set, const char *suffix, size_t *size)
 {
     const record *r = &d->records[set];
-    int member = r->shard ? shard_find(r->shard, r->sample, "latents.npy") : -1;
+    int member = r->shard ? shard_find(r->shard, r->sample, suffix) : -1;
     return member < 0 ? NULL : shard_data(r->shard, r->sample, member, size);
 }
 

@@ -35,8 +35,8 @@ const char *dataset_key(const dataset *d, int set);     /* for messages */
 uint64_t dataset_fingerprint(const dataset *d);
 
 int dataset_set_of(const dataset *d, int64_t image);    /* the set that an image of 0..total-1 is in */
-/* The set's member .latents.npy, borrowed; NULL: it has none. */
-const uint8_t *dataset_latents(const dataset *d, int set, size_t *size);
+/* The set's member of a suffix ("txt", "json", "latents.npy"), borrowed; NULL: it has none, as no folder has. */
+const uint8_t *dataset_member(const dataset *d, int set, const char *suffix, size_t *size);
 
 /* Is a shard's member of this suffix an image of a set: digits, a dot, an image's ending ("03.png")? */
 bool dataset_is_member(const char *suffix);

@@ -34,11 +34,18 @@ static int check_options(const m2m_train_options *o, const char *config, m2m_err
     return 0;
 }
 
+static const struct {
+    const char *name;
+    task *(*make)(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
+} kinds[] = {{"m2m", set_task_new}, {"vae", vae_task_new}, {"clip", clip_task_new}, {"image_encoder", encoder_task_new}};
+
 static int train(const m2m_train_options *o, int resume, const m2m_calls *calls, m2m_error *err)
 {
     backend *be = device_open(o->device, (int)o->threads, false, NULL, err);
     if (!be) return M2M_EDEVICE;
-    task *t = strcmp(o->kind, "vae") ? set_task_new(o, be, calls, err) : vae_task_new(o, be, calls, err);
+    task *t = NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(kinds[i].name, o->kind)) t = kinds[i].make(o, be, calls, err);
     int status = t ? train_loop(t, o, be, resume, calls, err) : err ? err->code : M2M_EINVAL;
     if (t) t->kind->free(t);
     be->close(be);

@@ -118,13 +118,16 @@ static int declare(void *config, const component_files *files, paramset *params,
     return status;
 }
 
-int clip_model_open(clip_model *m, const char *dir, m2m_error *err)
+static int load(clip_model *m, const char *dir, bool read, m2m_error *err)
 {
     *m = (clip_model){0};
-    int status = component_load(dir, "clip", true, declare, &m->config, &m->params, &m->weights, &m->dir, err);
+    int status = component_load(dir, "clip", read, declare, &m->config, &m->params, &m->weights, &m->dir, err);
     if (status) *m = (clip_model){0};
     return status;
 }
+
+int clip_model_open(clip_model *m, const char *dir, m2m_error *err) { return load(m, dir, true, err); }
+int clip_model_declare(clip_model *m, const char *dir, m2m_error *err) { return load(m, dir, false, err); }
 
 void clip_model_close(clip_model *m)
 {

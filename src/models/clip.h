@@ -19,6 +19,8 @@ typedef struct clip_model {
 
 /* dir: CLIPModel's folder, or a pipeline with one named clip. On failure *m is zero. */
 int clip_model_open(clip_model *m, const char *dir, m2m_error *err);
+/* Its configuration alone: parameters are declared and empty. */
+int clip_model_declare(clip_model *m, const char *dir, m2m_error *err);
 void clip_model_close(clip_model *m);
 
 typedef struct clip_graph {

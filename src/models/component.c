@@ -356,22 +356,28 @@ dtype stored_type(const char *name)
     return !strcmp(name, "f16") ? DT_F16 : !strcmp(name, "bf16") ? DT_BF16 : DT_F32;
 }
 
+int params_save_chosen(const paramset *params, bool (*chosen)(const char *name), const char *path, dtype stored,
+                       m2m_error *err)
+{
+    int n = 0;
+    safetensors_item *items = calloc((size_t)paramset_count(params) + 1, sizeof *items);
+    if (!items) return fail(err, M2M_ENOMEM, "%s: no memory to save %d tensors", path, paramset_count(params));
+    for (int i = 0; i < paramset_count(params); i++) {
+        const param *p = paramset_at(params, i);
+        if (chosen && !chosen(p->name)) continue;
+        items[n++] = (safetensors_item){.name = p->name, .t = {.type = p->type, .shape = p->shape, .data = p->data},
+                                        .stored = stored};
+    }
+    int status = safetensors_save(path, items, n, &(m2m_text){"format", "pt"}, 1, err);
+    free(items);
+    return status;
+}
+
 int params_save(const paramset *params, const char *dir, dtype stored, m2m_error *err)
 {
-    int n = paramset_count(params), status;
     char *path = path_join(dir, "diffusion_pytorch_model.safetensors");
-    safetensors_item *items = calloc((size_t)n + 1, sizeof *items);
-    if (!path || !items) {
-        status = fail(err, M2M_ENOMEM, "%s: no memory to save %d tensors", dir, n);
-    } else {
-        for (int i = 0; i < n; i++) {
-            const param *p = paramset_at(params, i);
-            items[i] = (safetensors_item){.name = p->name, .t = {.type = p->type, .shape = p->shape, .data = p->data},
-                                          .stored = stored};
-        }
-        status = safetensors_save(path, items, n, &(m2m_text){"format", "pt"}, 1, err);
-    }
+    int status = path ? params_save_chosen(params, NULL, path, stored, err)
+                      : fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
     free(path);
-    free(items);
     return status;
 }

@@ -26,7 +26,7 @@ void clip_train_free(clip_train *t);
 /* Writes ids [B,L] and what follows from them. Errors: M2M_EINVAL for an id outside the vocabulary. */
 int clip_train_write_ids(const clip_train *t, const clip_text_config *c, exec *x, const int32_t *ids, m2m_error *err);
 
-enum { CONTRAST_HEADS = 8 };
+enum { CONTRAST_HEADS = 4 };
 
 typedef struct contrast_shape {
     int batch, height, width;

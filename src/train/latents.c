@@ -246,7 +246,7 @@ static int check_stored(const dataset *d, int set, shape wanted, m2m_error *err)
     char found[64], want[64];
     size_t size = 0;
     tensor t;
-    const uint8_t *data = dataset_latents(d, set, &size);
+    const uint8_t *data = dataset_member(d, set, "latents.npy", &size);
     if (!data)
         return fail(err, M2M_EFORMAT,
                     "set %s: has no member .latents.npy; wanted one in every set, or stored_latents off",
@@ -277,7 +277,7 @@ static void get_stored(const latents *l, int64_t image, float *out)
     int set = dataset_set_of(l->stored, image);
     size_t size;
     tensor t;
-    const uint8_t *data = dataset_latents(l->stored, set, &size);
+    const uint8_t *data = dataset_member(l->stored, set, "latents.npy", &size);
     int status = npy_view(&t, data, size, "latents", NULL);
     check(!status, "latents of set %d were good before", set);
     const uint16_t *rows = t.data;

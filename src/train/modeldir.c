@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "models/component.h"
+#include "models/contrast.h"
+#include "models/processor.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -161,5 +163,80 @@ int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, co
     if (!status) status = params_save(unet, inside, stored, err);
     free(unet_from);
     free(inside);
+    return status;
+}
+
+/* ---- transformers' folders ---- */
+
+static bool is_of_text(const char *name) { return !strncmp(name, "text_model.", 11); }
+static bool is_of_encoder(const char *name)
+{
+    return strncmp(name, CONTRAST_HEAD_PREFIX, strlen(CONTRAST_HEAD_PREFIX)) != 0;
+}
+
+/* The texts of a model's folder: configuration, preprocessing, tokenizer. */
+static int copy_texts(const char *from, const char *dir, m2m_error *err)
+{
+    char **names = NULL;
+    int n = 0, status = dir_make(dir, err);
+    if (!status) status = dir_list(from, &names, &n, err);
+    for (int i = 0; i < n && !status; i++)
+        if ((path_ends(names[i], ".json") || path_ends(names[i], ".txt")) && !strstr(names[i], "safetensors"))
+            status = copy_named(from, dir, names[i], err);
+    names_free(&names, n);
+    return status;
+}
+
+static int save_weights(const char *dir, const paramset *params, bool (*chosen)(const char *name), dtype stored,
+                        m2m_error *err)
+{
+    char *path = path_join(dir, "model.safetensors");
+    int status = path ? params_save_chosen(params, chosen, path, stored, err)
+                      : fail(err, M2M_ENOMEM, "no memory for paths");
+    free(path);
+    return status;
+}
+
+/* The text tower's own config.json from CLIPModel's. */
+static int save_text_config(const char *from, const char *inside, m2m_error *err)
+{
+    char *source = path_join(from, "config.json"), *target = path_join(inside, "config.json");
+    cJSON *config = NULL, *text = NULL;
+    int status = source && target ? json_load(&config, source, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) {
+        text = cJSON_DetachItemFromObjectCaseSensitive(config, "text_config");
+        cJSON_DeleteItemFromObjectCaseSensitive(text, "architectures");
+        cJSON *names = cJSON_AddArrayToObject(text, "architectures");
+        if (!names || !cJSON_AddItemToArray(names, cJSON_CreateString("CLIPTextModel")))
+            status = fail(err, M2M_ENOMEM, "no memory for config.json");
+    }
+    if (!status) status = json_save(text, target, err);
+    cJSON_Delete(config);
+    cJSON_Delete(text);
+    free(source);
+    free(target);
+    return status;
+}
+
+int modeldir_save_clip(const char *dir, const char *from, const paramset *params, dtype stored, m2m_error *err)
+{
+    char *inside = NULL;
+    int status = copy_texts(from, dir, err);
+    if (!status) status = save_weights(dir, params, NULL, stored, err);
+    if (!status) status = make_inside(dir, "text_encoder", &inside, err);
+    if (!status) status = save_text_config(from, inside, err);
+    if (!status) status = save_weights(inside, params, is_of_text, stored, err);
+    free(inside);
+    return status;
+}
+
+int modeldir_save_encoder(const char *dir, const char *from, const paramset *params, dtype stored, m2m_error *err)
+{
+    char *own = processor_find(from, err), *target = path_join(dir, "preprocessor_config.json");
+    int status = target ? copy_texts(from, dir, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status && own) status = file_copy(own, target, err);
+    if (!status) status = save_weights(dir, params, is_of_encoder, stored, err);
+    free(own);
+    free(target);
     return status;
 }

@@ -24,4 +24,10 @@ int modeldir_save_vae(const char *dir, const char *from, const paramset *params,
 int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet,
                       set_condition condition, prediction predicted, dtype stored, m2m_error *err);
 
+/* CLIPModel's folder with these weights: all files of `from` but weights, model.safetensors, and, for text-to-image
+ * models, text_encoder/ with the text tower as a CLIPTextModel. */
+int modeldir_save_clip(const char *dir, const char *from, const paramset *params, dtype stored, m2m_error *err);
+/* Dinov2Model's folder with these weights, without the heads of training, and its preprocessor_config.json. */
+int modeldir_save_encoder(const char *dir, const char *from, const paramset *params, dtype stored, m2m_error *err);
+
 #endif

@@ -4,7 +4,7 @@
 #include "base/rng.h"
 
 /* These are not among the streams of rng.h; the batch's own seed keeps them from meeting any other use. */
-enum { DRAW_FLIPS = 1 << 16, DRAW_CONDITIONS };
+enum { DRAW_FLIPS = 1 << 16, DRAW_CONDITIONS, DRAW_UNIFORM };
 
 /* A seed for one batch: rng's indices of 32 bits are too few for (batch, set, draw, image). */
 static uint64_t batch_seed(const draw_plan *d, int64_t batch)
@@ -45,6 +45,14 @@ void draw_noise(const draw_plan *d, int64_t batch, int64_t n, float *noise)
         for (int draw = 0; draw < d->draws; draw++)
             for (int image = 0; image < d->images; image++, noise += n)
                 rng_normal(seed, RNG_TRAIN_NOISE, row_index(set, draw, image), noise, (size_t)n);
+}
+
+void draw_uniform(const draw_plan *d, int64_t batch, int n, float *u)
+{
+    uint64_t seed = batch_seed(d, batch);
+    for (int set = 0; set < d->sets; set++)
+        for (int image = 0; image < d->images; image++, u += n)
+            rng_uniform(seed, DRAW_UNIFORM, row_index(set, 0, image), u, (size_t)n);
 }
 
 static void decide(uint64_t seed, uint32_t stream, int sets, double share, bool *yes)

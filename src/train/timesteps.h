@@ -36,6 +36,8 @@ void draw_noise(const draw_plan *d, int64_t batch, int64_t n, float *noise);
 void draw_dropped(const draw_plan *d, int64_t batch, bool *dropped);
 /* dropped [S]: the task condition of this set is dropped, whatever draw_dropped says of it. */
 void draw_condition_dropped(const draw_plan *d, int64_t batch, bool *dropped);
+/* u [S*N, n], uniform in [0,1): whatever else is to be decided for each image. */
+void draw_uniform(const draw_plan *d, int64_t batch, int n, float *u);
 /* [S]: true for half of the sets (mirroring). */
 void draw_flips(const draw_plan *d, int64_t batch, bool *flip);
 
