@@ -85,13 +85,6 @@ static int run(task *base, int64_t batch, double *loss, m2m_error *err)
     return 0;
 }
 
-static double cosine(const float *a, const float *b, int n)
-{
-    double sum = 0;
-    for (int i = 0; i < n; i++) sum += (double)a[i] * b[i];
-    return sum;
-}
-
 /* Share of the rows of `asking` whose nearest row of `asked` has the same caption. */
 static double first_is_right(const clip_task *t, const float *asking, const float *asked)
 {
@@ -100,8 +93,8 @@ static double first_is_right(const clip_task *t, const float *asking, const floa
     for (int i = 0; i < t->batch; i++) {
         int best = 0;
         for (int j = 1; j < t->batch; j++)
-            if (cosine(asking + i * width, asked + j * width, width) >
-                cosine(asking + i * width, asked + best * width, width))
+            if (cosine100(asking + i * width, asked + j * width, width) >
+                cosine100(asking + i * width, asked + best * width, width))
                 best = j;
         right += t->labels[best] == t->labels[i];
     }
@@ -134,32 +127,17 @@ static int validate(task *base, journal_field fields[TASK_FIELDS], int *n, m2m_e
     return 0;
 }
 
-/* A row for each of up to 8 captions: the image that it belongs to, then the seven that fit it best. */
+/* The images that fit captions best, each caption's own image before them. */
 static int sample(task *base, m2m_image *picture, m2m_error *err)
 {
-    enum { ROWS = 8, COLUMNS = 8 };
     clip_task *t = (clip_task *)base;
-    const int rows = t->batch < ROWS ? t->batch : ROWS, width = t->model.config.projection;
-    int which[ROWS * COLUMNS], status = load_batch(t, true, 0, err);
+    int status = load_batch(t, true, 0, err);
     if (status) return status;
     exec_read(base->x, t->graph.images, t->images);
     exec_read(base->x, t->graph.texts, t->captions);
-    for (int i = 0; i < rows; i++) {
-        double last = INFINITY;
-        which[i * COLUMNS] = i;
-        for (int k = 1; k < COLUMNS; k++) {
-            double most = -INFINITY;
-            which[i * COLUMNS + k] = i;
-            for (int j = 0; j < t->batch; j++) {
-                const double near = cosine(t->captions + i * width, t->images + j * width, width);
-                if (near >= last || near <= most) continue;
-                most = near;
-                which[i * COLUMNS + k] = j;
-            }
-            last = most;
-        }
-    }
-    return pictures_sheet(&t->pictures, which, rows, COLUMNS, picture, err);
+    rows images = {.data = t->images, .count = t->batch, .dim = t->model.config.projection}, captions = images;
+    captions.data = t->captions;
+    return pictures_nearest(&t->pictures, captions, images, 1, true, picture, err);
 }
 
 static int save(task *base, const char *dir, dtype stored, m2m_error *err)

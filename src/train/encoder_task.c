@@ -9,7 +9,6 @@
 #include "train/modeldir.h"
 #include "train/pictures.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,33 +107,15 @@ static int validate(task *base, journal_field fields[TASK_FIELDS], int *n, m2m_e
     return status;
 }
 
-/* A row for each of up to 8 images of different sets: itself, then the seven nearest of the batch. */
+/* The nearest images of the first image of each set. */
 static int sample(task *base, m2m_image *picture, m2m_error *err)
 {
-    enum { ROWS = 8, COLUMNS = 8 };
     encoder_task *t = (encoder_task *)base;
-    const int all = t->pictures.rows, sets = (int)t->o->sets < ROWS ? (int)t->o->sets : ROWS;
-    const int width = (int)shape_last(t->graph.embeds->shape);
-    int which[ROWS * COLUMNS], status = load_batch(t, true, 0, err);
+    int status = load_batch(t, true, 0, err);
     if (status) return status;
     exec_read(base->x, t->graph.embeds, t->embeds);
-    for (int r = 0; r < sets; r++) {
-        const int i = r * (int)t->o->images;
-        double last = INFINITY;
-        which[r * COLUMNS] = i;
-        for (int k = 1; k < COLUMNS; k++) {
-            double most = -INFINITY;
-            which[r * COLUMNS + k] = i;
-            for (int j = 0; j < all; j++) {
-                const double near = cosine100(t->embeds + i * width, t->embeds + j * width, width);
-                if (j == i || near >= last || near <= most) continue;
-                most = near;
-                which[r * COLUMNS + k] = j;
-            }
-            last = most;
-        }
-    }
-    return pictures_sheet(&t->pictures, which, sets, COLUMNS, picture, err);
+    const rows all = {.data = t->embeds, .count = t->pictures.rows, .dim = (int)shape_last(t->graph.embeds->shape)};
+    return pictures_nearest(&t->pictures, all, all, (int)t->o->images, false, picture, err);
 }
 
 static int save(task *base, const char *dir, dtype stored, m2m_error *err)

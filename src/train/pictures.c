@@ -4,6 +4,7 @@
 #include "image/image.h"
 #include "image/spec.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static int read_processor(pictures *p, const char *dir, m2m_error *err)
@@ -84,14 +85,45 @@ int pictures_read(pictures *p, bool validate, int64_t batch, m2m_error *err)
     return 0;
 }
 
-int pictures_sheet(const pictures *p, const int *which, int rows, int columns, m2m_image *sheet, m2m_error *err)
+enum { SHEET = 8 };
+
+/* Numbers of the rows of `found`, nearest to row i of `asking` first; fewer than `n` if there are no more, then i. */
+static void find_nearest(int *which, int n, rows asking, rows found, int64_t i, bool itself)
 {
-    int status = m2m_image_new(sheet, columns * p->size, rows * p->size, 3, err);
-    for (int i = 0; i < rows * columns && !status; i++) {
-        m2m_image one = {0};
-        status = image_from_chw(&one, p->shown + which[i] * 3 * (int64_t)p->size * p->size, p->size, p->size, err);
-        if (!status) image_paste(sheet, &one, i % columns * p->size, i / columns * p->size);
-        m2m_image_free(&one);
+    double last = INFINITY;
+    for (int k = 0; k < n; k++) {
+        double most = -INFINITY;
+        which[k] = (int)i;
+        for (int64_t j = 0; j < found.count; j++) {
+            const double near =
+                cosine100(asking.data + i * asking.dim, found.data + j * found.dim, found.dim);
+            if ((j == i && !itself) || near >= last || near <= most) continue;
+            most = near;
+            which[k] = (int)j;
+        }
+        last = most;
+    }
+}
+
+static int paste(const pictures *p, int which, int x, int y, m2m_image *sheet, m2m_error *err)
+{
+    m2m_image one = {0};
+    int status = image_from_chw(&one, p->shown + which * 3 * (int64_t)p->size * p->size, p->size, p->size, err);
+    if (!status) image_paste(sheet, &one, x, y);
+    m2m_image_free(&one);
+    return status;
+}
+
+int pictures_nearest(const pictures *p, rows asking, rows found, int step, bool itself, m2m_image *sheet,
+                     m2m_error *err)
+{
+    const int all = p->rows / step, lines = all < SHEET ? all : SHEET;
+    int status = m2m_image_new(sheet, SHEET * p->size, lines * p->size, 3, err);
+    for (int r = 0; r < lines && !status; r++) {
+        int which[SHEET] = {r * step};
+        find_nearest(which + 1, SHEET - 1, asking, found, which[0], itself);
+        for (int k = 0; k < SHEET && !status; k++)
+            status = paste(p, which[k], k * p->size, r * p->size, sheet, err);
     }
     if (status) m2m_image_free(sheet);
     return status;

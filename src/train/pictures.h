@@ -3,6 +3,7 @@
 #ifndef TRAIN_PICTURES_H
 #define TRAIN_PICTURES_H
 
+#include "eval/scores.h"
 #include "models/processor.h"
 #include "train/stream.h"
 #include "train/timesteps.h"
@@ -30,7 +31,10 @@ size_t pictures_bytes(const pictures *p);
 /* validate: of the validation data (of the training data where there are none), not varied. */
 int pictures_read(pictures *p, bool validate, int64_t batch, m2m_error *err);
 const dataset *pictures_data(const pictures *p, bool validate);
-/* A sheet of shown images: which [rows, columns], numbers of rows of the batch. */
-int pictures_sheet(const pictures *p, const int *which, int rows, int columns, m2m_image *sheet, m2m_error *err);
+/* A sheet of the batch's shown images, a row for each of up to 8 of them, every `step`-th: the image, then the seven
+ * whose rows of `found` [rows,width] are nearest to its row of `asking` (by cosine); itself among them only if
+ * `itself`. */
+int pictures_nearest(const pictures *p, rows asking, rows found, int step, bool itself, m2m_image *sheet,
+                     m2m_error *err);
 
 #endif
