@@ -22,7 +22,9 @@ typedef struct m2m_calls {
 
 /* Runs one component of a model directory (unet, vae_encoder, vae_decoder, text_encoder, image_encoder, m2m) on the
  * tensors of safetensors file `in`, which carry diffusers' argument names, and writes the results to `out`. backward
- * != 0: also `loss` and grad.<parameter> of every trainable parameter. Errors: M2M_ESHAPE names a tensor that is
+ * != 0: also `loss` and grad.<parameter> of every trainable parameter; for clip that of CLIPModel(return_loss=True),
+ * for image_encoder the supervised contrastive loss (L_out of Khosla et al. 2020, temperature 0.1) of CLS and mean
+ * token together as unit vectors, with `labels` [B] (negative: no positives). Errors: M2M_ESHAPE names a tensor that is
  * missing or misshapen. */
 M2M_API int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward,
                         const char *device, int threads, m2m_error *err);
@@ -30,7 +32,8 @@ M2M_API int m2m_forward(const char *dir, const char *component, const char *in, 
  * one beside it) makes of an image file: pixel_values [1,3,H,W], into safetensors file `out`. component: image_encoder.
  * As transformers' BitImageProcessor and CLIPImageProcessor in their PIL versions. */
 M2M_API int m2m_preprocess(const char *dir, const char *component, const char *image, const char *out, m2m_error *err);
-/* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. */
+/* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. Of M2M, or of a
+ * CLIPModel (pixel_values and input_ids) or Dinov2Model (pixel_values and labels). */
 M2M_API int m2m_optimize(const char *dir, const char *in, const char *out, double lr, const char *device, int threads,
                          m2m_error *err);
 /* Token ids of each line of a text file (UTF-8, at most 256 KiB a line) as transformers' CLIPTokenizer makes them,

@@ -21,8 +21,8 @@ enum {
     RNG_VAE = 6,
     RNG_MIS = 7,
     RNG_IMPORT = 8,
-    RNG_STEP = 9,              /* + 256 * step of the sampler */
-    RNG_START = 10             /* weights that training draws by a rule of its own */
+    RNG_STEP = 9,  /* + 256 * step of the sampler */
+    RNG_START = 10 /* weights that training draws by a rule of its own */
 };
 
 /* One block: four words for a counter and a key. */

@@ -6,9 +6,9 @@
 #include "eval/scores.h"
 
 typedef struct retrieval_score {
-    double precision;        /* mean average precision over the queries */
-    double nearest;          /* share of queries whose nearest row has their label */
-    int64_t queries;         /* rows with a label that another candidate has, too */
+    double precision; /* mean average precision over the queries */
+    double nearest;   /* share of queries whose nearest row has their label */
+    int64_t queries;  /* rows with a label that another candidate has, too */
 } retrieval_score;
 
 /* labels [count]; a negative one is nobody's, but may be found. groups [count] or NULL: rows of the query's own group

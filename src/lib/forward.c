@@ -367,7 +367,8 @@ int m2m_forward(const char *dir, const char *component, const char *in, const ch
     const struct component *c = find_component(component, err);
     if (!c) return M2M_EINVAL;
     if (backward && !c->can_backward)
-        return fail(err, M2M_EINVAL, "component %s has no backward pass; wanted unet, vae, m2m, clip or image_encoder", component);
+        return fail(err, M2M_EINVAL,
+                    "component %s has no backward pass; wanted unet, vae, m2m, clip or image_encoder", component);
     if (!dir_exists(dir) && !file_exists(dir))
         return fail(err, M2M_EIO, "%s: is not a directory, wanted a model's (or a single-file checkpoint)", dir);
     safetensors *tensors;

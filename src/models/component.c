@@ -356,8 +356,8 @@ dtype stored_type(const char *name)
     return !strcmp(name, "f16") ? DT_F16 : !strcmp(name, "bf16") ? DT_BF16 : DT_F32;
 }
 
-int params_save_chosen(const paramset *params, bool (*chosen)(const char *name), const char *path, dtype stored,
-                       m2m_error *err)
+int params_save_chosen(
+    const paramset *params, bool (*chosen)(const char *name), const char *path, dtype stored, m2m_error *err)
 {
     int n = 0;
     safetensors_item *items = calloc((size_t)paramset_count(params) + 1, sizeof *items);
@@ -365,8 +365,8 @@ int params_save_chosen(const paramset *params, bool (*chosen)(const char *name),
     for (int i = 0; i < paramset_count(params); i++) {
         const param *p = paramset_at(params, i);
         if (chosen && !chosen(p->name)) continue;
-        items[n++] = (safetensors_item){.name = p->name, .t = {.type = p->type, .shape = p->shape, .data = p->data},
-                                        .stored = stored};
+        items[n++] = (safetensors_item){
+            .name = p->name, .t = {.type = p->type, .shape = p->shape, .data = p->data}, .stored = stored};
     }
     int status = safetensors_save(path, items, n, &(m2m_text){"format", "pt"}, 1, err);
     free(items);

@@ -83,8 +83,8 @@ int text_declare(const clip_text_config *c, paramset *params, m2m_error *err);
 /* "f32", "f16" or "bf16", as options say it. */
 dtype stored_type(const char *name);
 /* Writes those parameters that `chosen` wants, as `stored`; NULL: all. */
-int params_save_chosen(const paramset *params, bool (*chosen)(const char *name), const char *path, dtype stored,
-                       m2m_error *err);
+int params_save_chosen(
+    const paramset *params, bool (*chosen)(const char *name), const char *path, dtype stored, m2m_error *err);
 /* All, as dir/diffusion_pytorch_model.safetensors. */
 int params_save(const paramset *params, const char *dir, dtype stored, m2m_error *err);
 

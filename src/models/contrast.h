@@ -3,7 +3,7 @@
  *
  * Who belongs together is given as `targets` [B,B], weights that sum to 1 over the whole matrix: the loss of one
  * direction is the cross entropy -sum(targets * log_softmax(similarities)). One row may have several positives (equal
- * captions, several images of one subject; Khosla et al. 2020, L_out) or none; with 1/B on the diagonal it is CLIP's. */
+ * captions, images of one subject; Khosla et al. 2020, L_out) or none; with 1/B on the diagonal it is CLIP's. */
 #ifndef MODELS_CONTRAST_H
 #define MODELS_CONTRAST_H
 

@@ -30,7 +30,8 @@ static bool read_array(int32_t *labels, const cJSON *json, const char *name, int
     const cJSON *all = json_member(json, name), *one;
     int i = 0;
     if (!cJSON_IsArray(all) || cJSON_GetArraySize(all) != images) return false;
-    cJSON_ArrayForEach(one, all) {
+    cJSON_ArrayForEach(one, all)
+    {
         const char *text = cJSON_GetStringValue(one);
         labels[i++] = text ? label_of(text, strlen(text)) : -1;
     }
@@ -70,8 +71,8 @@ int alike_open(alike *a, const dataset *d, const char *words, m2m_error *err)
     for (int s = 0; s < dataset_sets(d) && !status; s++) status = read_set(a, d, s, found, err);
     for (int w = 0; w < a->ways && !status; w++)
         if (!found[w])
-            status = fail(err, M2M_EFORMAT, "alike: no set's .json has an array \"%s\" with a text for each image",
-                          a->names[w]);
+            status = fail(
+                err, M2M_EFORMAT, "alike: no set's .json has an array \"%s\" with a text for each image", a->names[w]);
     free(copy);
     if (status) alike_close(a);
     return status;

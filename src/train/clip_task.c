@@ -15,9 +15,9 @@
 
 /* The captions of a data set's sets. */
 typedef struct texts {
-    int32_t *ids;            /* [sets, positions] */
-    int32_t *labels;         /* [sets]: equal for equal ids */
-    int longest;             /* tokens, start and end included */
+    int32_t *ids;    /* [sets, positions] */
+    int32_t *labels; /* [sets]: equal for equal ids */
+    int longest;     /* tokens, start and end included */
 } texts;
 
 typedef struct clip_task {
@@ -31,8 +31,8 @@ typedef struct clip_task {
     texts train, val;
     clip_train graph;
     int batch;
-    int32_t *ids, *labels;   /* of a batch: [batch, positions], [batch] */
-    float *targets, *images, *captions;   /* [batch, batch], [batch, projection] twice */
+    int32_t *ids, *labels;              /* of a batch: [batch, positions], [batch] */
+    float *targets, *images, *captions; /* [batch, batch], [batch, projection] twice */
 } clip_task;
 
 static int read_texts(clip_task *t, texts *to, const dataset *d, m2m_error *err)
@@ -177,7 +177,7 @@ static int open_model(clip_task *t, m2m_error *err)
     if (!o->from) clip_start(&t->model.config, t->model.params, (uint64_t)o->seed);
     if (o->size != t->model.config.image_size)
         return fail(err, M2M_EINVAL, "size: %lld, wanted the model's image_size %d", (long long)o->size,
-                    t->model.config.image_size);
+            t->model.config.image_size);
     char *dir = component_dir(t->model.dir, "tokenizer");
     status = dir ? tokenizer_open(&t->tokenizer, dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(dir);

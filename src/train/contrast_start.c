@@ -34,7 +34,7 @@ static double clip_deviation(const clip_config *c, const param *p)
     if (has(p, "fc1.")) return 1 / sqrt(2 * second);
     if (has(p, "fc2.")) return depth / sqrt(first);
     if (has(p, "q_proj.") || has(p, "k_proj.") || has(p, "v_proj.")) return depth / sqrt(second);
-    return 1 / sqrt(second);                      /* out_proj, the two projections */
+    return 1 / sqrt(second); /* out_proj, the two projections */
 }
 
 void clip_start(const clip_config *c, paramset *params, uint64_t seed)

@@ -24,14 +24,14 @@ typedef struct encoder_task {
     pictures pictures;
     alike train, val;
     encoder_train graph;
-    bool written;            /* what depends on no batch */
-    int32_t *labels;         /* [rows] */
-    float *targets;          /* [rows, rows] */
+    bool written;    /* what depends on no batch */
+    int32_t *labels; /* [rows] */
+    float *targets;  /* [rows, rows] */
     char names[2 * CONTRAST_HEADS][NAME];
     /* of a validation, over all its rows */
     int64_t checked;
-    float *embeds;           /* [checked, 2D] */
-    int32_t *found[CONTRAST_HEADS], *sets;   /* [checked] */
+    float *embeds;                         /* [checked, 2D] */
+    int32_t *found[CONTRAST_HEADS], *sets; /* [checked] */
 } encoder_task;
 
 static int32_t label_at(const encoder_task *t, bool validate, int way, loader_item it)
@@ -167,17 +167,19 @@ static int allocate(encoder_task *t, m2m_error *err)
     t->embeds = malloc((size_t)t->checked * width * sizeof *t->embeds);
     t->sets = malloc((size_t)t->checked * sizeof *t->sets);
     bool ok = t->labels && t->targets && t->embeds && t->sets;
-    for (int w = 0; w < t->graph.ways; w++)
-        ok = (t->found[w] = malloc((size_t)t->checked * sizeof **t->found)) && ok;
+    for (int w = 0; w < t->graph.ways; w++) ok = (t->found[w] = malloc((size_t)t->checked * sizeof **t->found)) && ok;
     return ok ? 0 : fail(err, M2M_ENOMEM, "no memory for batches of %zu images", each);
 }
 
 static int build(encoder_task *t, m2m_error *err)
 {
     const m2m_train_options *o = t->o;
-    const contrast_shape s = {.batch = t->pictures.rows, .height = (int)o->size, .width = (int)o->size,
-                              .heads = t->train.ways, .projection = (int)o->head_width,
-                              .temperature = (float)o->temperature};
+    const contrast_shape s = {.batch = t->pictures.rows,
+        .height = (int)o->size,
+        .width = (int)o->size,
+        .heads = t->train.ways,
+        .projection = (int)o->head_width,
+        .temperature = (float)o->temperature};
     int status = encoder_train_build(&t->graph, &t->model.config, t->model.params, &s, true, err);
     if (!status) status = params_prepare(t->model.params, (uint64_t)o->seed, o->train_only, err);
     if (!status && !o->from) encoder_start(t->model.params, (uint64_t)o->seed);

@@ -187,12 +187,12 @@ static int copy_texts(const char *from, const char *dir, m2m_error *err)
     return status;
 }
 
-static int save_weights(const char *dir, const paramset *params, bool (*chosen)(const char *name), dtype stored,
-                        m2m_error *err)
+static int save_weights(
+    const char *dir, const paramset *params, bool (*chosen)(const char *name), dtype stored, m2m_error *err)
 {
     char *path = path_join(dir, "model.safetensors");
-    int status = path ? params_save_chosen(params, chosen, path, stored, err)
-                      : fail(err, M2M_ENOMEM, "no memory for paths");
+    int status =
+        path ? params_save_chosen(params, chosen, path, stored, err) : fail(err, M2M_ENOMEM, "no memory for paths");
     free(path);
     return status;
 }

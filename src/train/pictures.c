@@ -21,8 +21,8 @@ static int read_processor(pictures *p, const char *dir, m2m_error *err)
     return 0;
 }
 
-int pictures_open(pictures *p, const m2m_train_options *o, const char *dir, int images, const m2m_calls *calls,
-                  m2m_error *err)
+int pictures_open(
+    pictures *p, const m2m_train_options *o, const char *dir, int images, const m2m_calls *calls, m2m_error *err)
 {
     *p = (pictures){.size = (int)o->size, .rows = (int)o->sets * images};
     p->variation = (variation){.strength = (float)o->vary, .mirror = o->flip != 0};
@@ -31,8 +31,12 @@ int pictures_open(pictures *p, const m2m_train_options *o, const char *dir, int 
     int status = parse_fit(o->fit, &p->view.fit, err);
     if (!status) status = parse_colour(o->background, p->view.background, err);
     if (!status) status = read_processor(p, dir, err);
-    stream_plan plan = {.paths = o->data, .view = p->view, .seed = (uint64_t)o->seed, .sets = (int)o->sets,
-                        .images = images, .calls = calls};
+    stream_plan plan = {.paths = o->data,
+        .view = p->view,
+        .seed = (uint64_t)o->seed,
+        .sets = (int)o->sets,
+        .images = images,
+        .calls = calls};
     if (!status) status = stream_open(&p->train, &plan, err);
     plan.paths = o->val_data;
     if (!status && o->val_data) status = stream_open(&p->val, &plan, err);
@@ -74,8 +78,8 @@ int pictures_read(pictures *p, bool validate, int64_t batch, m2m_error *err)
     if (!validate) {
         draw_uniform(&p->plan, batch, VARY_DRAWS, p->draws);
         for (int i = 0; i < p->rows; i++)
-            vary_image(p->shown + i * 3 * plane, p->values + i * 3 * plane, p->size, &p->variation,
-                       p->draws + i * VARY_DRAWS);
+            vary_image(
+                p->shown + i * 3 * plane, p->values + i * 3 * plane, p->size, &p->variation, p->draws + i * VARY_DRAWS);
     }
     for (int64_t i = 0; i < p->rows * 3 * plane; i++) {
         const int c = (int)(i / plane % 3);
@@ -95,8 +99,7 @@ static void find_nearest(int *which, int n, rows asking, rows found, int64_t i, 
         double most = -INFINITY;
         which[k] = (int)i;
         for (int64_t j = 0; j < found.count; j++) {
-            const double near =
-                cosine100(asking.data + i * asking.dim, found.data + j * found.dim, found.dim);
+            const double near = cosine100(asking.data + i * asking.dim, found.data + j * found.dim, found.dim);
             if ((j == i && !itself) || near >= last || near <= most) continue;
             most = near;
             which[k] = (int)j;
@@ -114,16 +117,15 @@ static int paste(const pictures *p, int which, int x, int y, m2m_image *sheet, m
     return status;
 }
 
-int pictures_nearest(const pictures *p, rows asking, rows found, int step, bool itself, m2m_image *sheet,
-                     m2m_error *err)
+int pictures_nearest(
+    const pictures *p, rows asking, rows found, int step, bool itself, m2m_image *sheet, m2m_error *err)
 {
     const int all = p->rows / step, lines = all < SHEET ? all : SHEET;
     int status = m2m_image_new(sheet, SHEET * p->size, lines * p->size, 3, err);
     for (int r = 0; r < lines && !status; r++) {
         int which[SHEET] = {r * step};
         find_nearest(which + 1, SHEET - 1, asking, found, which[0], itself);
-        for (int k = 0; k < SHEET && !status; k++)
-            status = paste(p, which[k], k * p->size, r * p->size, sheet, err);
+        for (int k = 0; k < SHEET && !status; k++) status = paste(p, which[k], k * p->size, r * p->size, sheet, err);
     }
     if (status) m2m_image_free(sheet);
     return status;

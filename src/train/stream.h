@@ -10,20 +10,20 @@ typedef struct stream_plan {
     const char *paths;
     dataset_view view;
     uint64_t seed;
-    int sets, images;        /* of a batch: as loader_batch; images 0: `sets` single images, as loader_images */
+    int sets, images; /* of a batch: as loader_batch; images 0: `sets` single images, as loader_images */
     const m2m_calls *calls;
 } stream_plan;
 
 /* Must not be moved while it is open. */
 typedef struct stream {
-    dataset *data;           /* NULL: not open */
+    dataset *data; /* NULL: not open */
     stream_plan plan;
     loader loader;
     prefetch *ahead;
-    int rows;                /* images of a batch */
-    loader_item *items;      /* [rows]: which images the batch read last has; as many again are scratch */
-    int64_t next;            /* the batch that was asked for ahead */
-    int64_t bad;             /* images that could not be read so far */
+    int rows;           /* images of a batch */
+    loader_item *items; /* [rows]: which images the batch read last has; as many again are scratch */
+    int64_t next;       /* the batch that was asked for ahead */
+    int64_t bad;        /* images that could not be read so far */
 } stream;
 
 /* Sets with fewer than plan.images images are left out. Closed with stream_close also after a failure. */

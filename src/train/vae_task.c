@@ -23,7 +23,7 @@ typedef struct vae_task {
     backend *be;
     const m2m_calls *calls;
     vae_model vae;
-    stream train, val;       /* single images; val.data NULL: none */
+    stream train, val; /* single images; val.data NULL: none */
     dataset_view view;
     vae_graph graph;
     int batch;
@@ -172,8 +172,8 @@ static int open_data(vae_task *v, m2m_error *err)
     v->view.width = v->view.height = (int)o->size;
     int status = parse_fit(o->fit, &v->view.fit, err);
     if (!status) status = parse_colour(o->background, v->view.background, err);
-    stream_plan plan = {.paths = o->data, .view = v->view, .seed = (uint64_t)o->seed, .sets = v->batch,
-                        .calls = v->calls};
+    stream_plan plan = {
+        .paths = o->data, .view = v->view, .seed = (uint64_t)o->seed, .sets = v->batch, .calls = v->calls};
     if (!status) status = stream_open(&v->train, &plan, err);
     plan.paths = o->val_data;
     if (!status && o->val_data) status = stream_open(&v->val, &plan, err);
@@ -196,8 +196,7 @@ static int build(vae_task *v, m2m_error *err)
     if (status) return status;
     v->images = malloc((size_t)(v->batch * v->image) * sizeof *v->images);
     v->noise = malloc((size_t)(v->batch * v->latent) * sizeof *v->noise);
-    if (!v->images || !v->noise)
-        return fail(err, M2M_ENOMEM, "no memory for a batch of %d images", v->batch);
+    if (!v->images || !v->noise) return fail(err, M2M_ENOMEM, "no memory for a batch of %d images", v->batch);
     node *more[4] = {v->graph.loss, v->graph.l1, v->graph.kl, v->graph.out};
     v->base.x = task_exec(v->graph.g, v->be, more, 4, v->vae.params, v->graph.grads, err);
     return v->base.x ? 0 : M2M_ENOMEM;

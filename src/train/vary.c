@@ -23,8 +23,7 @@ static void sample(float out[3], const float *from, int size, float x, float y)
 static void recolour(float rgb[3], float brightness, float contrast, float saturation)
 {
     const float grey = 0.299f * rgb[0] + 0.587f * rgb[1] + 0.114f * rgb[2];
-    for (int c = 0; c < 3; c++)
-        rgb[c] = clampf((grey + (rgb[c] - grey) * saturation) * contrast + brightness, -1, 1);
+    for (int c = 0; c < 3; c++) rgb[c] = clampf((grey + (rgb[c] - grey) * saturation) * contrast + brightness, -1, 1);
 }
 
 void vary_image(float *to, const float *from, int size, const variation *v, const float *u)

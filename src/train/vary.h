@@ -8,8 +8,8 @@
 enum { VARY_DRAWS = 8 };
 
 typedef struct variation {
-    float strength;          /* 0: nothing but mirroring; 1: up to 20 degrees, a factor of 1.5, 1/8 of the side */
-    bool mirror;             /* half of the images */
+    float strength; /* 0: nothing but mirroring; 1: up to 20 degrees, a factor of 1.5, 1/8 of the side */
+    bool mirror;    /* half of the images */
 } variation;
 
 /* to, from [3,size,size] in -1..1, apart; u: VARY_DRAWS numbers in 0..1, which decide. Beyond the edges the outermost

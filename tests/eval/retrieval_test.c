@@ -50,7 +50,7 @@ static void own_group_and_unlabelled_are_left_out(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(precision_is_the_mean_over_ranks),
-                                       cmocka_unit_test(own_group_and_unlabelled_are_left_out)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(precision_is_the_mean_over_ranks), cmocka_unit_test(own_group_and_unlabelled_are_left_out)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* m2m train of a CLIP and of an image encoder, from fresh weights on made-up colours: they learn, go on after a stop, and
- * leave directories that the other commands take. */
+/* m2m train of a CLIP and of an image encoder, from fresh weights on made-up colours: they learn, go on after a stop,
+ * and leave directories that the other commands take. */
 #include "program.h"
 
 #include "data/shard.h"
@@ -15,7 +15,7 @@
 enum { SIDE = 16, SETS = 6, EACH = 3 };
 
 static const char *const captions[SETS] = {"red, flat style", "green, flat style", "blue, flat style",
-                                           "red, dotted style", "green, dotted style", "blue, dotted style"};
+    "red, dotted style", "green, dotted style", "blue, dotted style"};
 
 /* The colour of set s, a little different in image k; dotted in the second half of the sets. */
 static char *picture(int s, int k, size_t *size)
@@ -59,35 +59,37 @@ static void write_run(const char *name, const char *kind, const char *more)
 {
     char text[2000];
     snprintf(text, sizeof text,
-             "{\"kind\": \"%s\", \"config\": \"%s\", \"data\": \"%s\", \"val_data\": \"%s\", \"output\": \"%s\", \"size\": %d,"
-             " \"sets\": %d, \"images\": %d, \"steps\": 60, \"lr\": 3e-3, \"ema_decay\": 0, \"val_every\": 1000, \"val_sets\": %d,"
-             " \"sample_every\": 1000, \"save_every\": 1000, \"vary\": 0.2, \"flip\": true, \"seed\": 3%s}",
-             kind, in_scratch("%s", name), in_scratch("sets.tar"), in_scratch("sets.tar"), in_scratch("run_%s", name), SIDE,
-             SETS, EACH, SETS, more);
+        "{\"kind\": \"%s\", \"config\": \"%s\", \"data\": \"%s\", \"val_data\": \"%s\", \"output\": \"%s\", \"size\": "
+        "%d,"
+        " \"sets\": %d, \"images\": %d, \"steps\": 60, \"lr\": 3e-3, \"ema_decay\": 0, \"val_every\": 1000, "
+        "\"val_sets\": %d,"
+        " \"sample_every\": 1000, \"save_every\": 1000, \"vary\": 0.2, \"flip\": true, \"seed\": 3%s}",
+        kind, in_scratch("%s", name), in_scratch("sets.tar"), in_scratch("sets.tar"), in_scratch("run_%s", name), SIDE,
+        SETS, EACH, SETS, more);
     write_text(in_scratch("%s.json", name), text);
 }
 
 #define TOWER "\"hidden_size\": 16, \"intermediate_size\": 32, \"num_hidden_layers\": 1, \"num_attention_heads\": 2"
 #define PROCESSOR                                                                                                 \
-    "{\"image_processor_type\": \"%s\", \"do_resize\": true, \"size\": {\"shortest_edge\": 16}, \"resample\": 3,"       \
-    " \"do_center_crop\": true, \"crop_size\": {\"height\": 16, \"width\": 16}, \"do_rescale\": true,"                  \
-    " \"rescale_factor\": 0.00392156862745098, \"do_normalize\": true, \"image_mean\": [0.5, 0.4, 0.5],"               \
+    "{\"image_processor_type\": \"%s\", \"do_resize\": true, \"size\": {\"shortest_edge\": 16}, \"resample\": 3," \
+    " \"do_center_crop\": true, \"crop_size\": {\"height\": 16, \"width\": 16}, \"do_rescale\": true,"            \
+    " \"rescale_factor\": 0.00392156862745098, \"do_normalize\": true, \"image_mean\": [0.5, 0.4, 0.5],"          \
     " \"image_std\": [0.5, 0.5, 0.25], \"do_convert_rgb\": true}"
 
 static void write_models(void)
 {
-    static const char *const vocabulary[] = {"vocab.json", "merges.txt", "tokenizer_config.json",
-                                             "special_tokens_map.json"};
+    static const char *const vocabulary[] = {
+        "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"};
     char text[1000];
     mkdir(in_scratch("clip"), 0755);
     mkdir(in_scratch("eyes"), 0755);
     write_text(in_scratch("clip/config.json"),
-               "{\"model_type\": \"clip\", \"projection_dim\": 16, \"text_config\": {" TOWER
-               ", \"vocab_size\": 2048, \"max_position_embeddings\": 12, \"eos_token_id\": 2047}, \"vision_config\": {" TOWER
-               ", \"image_size\": 16, \"patch_size\": 4}}");
+        "{\"model_type\": \"clip\", \"projection_dim\": 16, \"text_config\": {" TOWER
+        ", \"vocab_size\": 2048, \"max_position_embeddings\": 12, \"eos_token_id\": 2047}, \"vision_config\": {" TOWER
+        ", \"image_size\": 16, \"patch_size\": 4}}");
     write_text(in_scratch("eyes/config.json"),
-               "{\"model_type\": \"dinov2\", \"hidden_size\": 16, \"num_hidden_layers\": 1, \"num_attention_heads\": 2,"
-               " \"mlp_ratio\": 2, \"image_size\": 16, \"patch_size\": 4}");
+        "{\"model_type\": \"dinov2\", \"hidden_size\": 16, \"num_hidden_layers\": 1, \"num_attention_heads\": 2,"
+        " \"mlp_ratio\": 2, \"image_size\": 16, \"patch_size\": 4}");
     snprintf(text, sizeof text, PROCESSOR, "CLIPImageProcessor");
     write_text(in_scratch("clip/preprocessor_config.json"), text);
     snprintf(text, sizeof text, PROCESSOR, "BitImageProcessor");
@@ -142,8 +144,8 @@ static void clip_learns_what_goes_together(void **state)
     RUN(&o, "preprocess", in_scratch("run_clip/model"), "--component", "clip", "--out", in_scratch("x.safetensors"),
         in_scratch("one.png"));
     expect_success(&o);
-    RUN(&o, "forward", in_scratch("run_clip/model"), "--component", "clip", "--in", in_scratch("x.safetensors"), "--out",
-        in_scratch("y.safetensors"));
+    RUN(&o, "forward", in_scratch("run_clip/model"), "--component", "clip", "--in", in_scratch("x.safetensors"),
+        "--out", in_scratch("y.safetensors"));
     expect_success(&o);
     write_text(in_scratch("lines.txt"), "red, flat style\n");
     RUN(&o, "tokenize", in_scratch("run_clip/model"), in_scratch("lines.txt"));
@@ -178,8 +180,7 @@ static void encoder_learns_and_sheds_its_heads(void **state)
     assert_int_equal(safetensors_open(&kept, in_scratch("run_eyes/checkpoint.safetensors"), NULL), 0);
     assert_non_null(safetensors_find(kept, "param.contrast.1.linear_1.weight"));
     assert_null(safetensors_find(kept, "param.contrast.2.linear_1.weight"));
-    for (int i = 0; i < safetensors_count(made); i++)
-        assert_null(strstr(safetensors_name(made, i), "contrast"));
+    for (int i = 0; i < safetensors_count(made); i++) assert_null(strstr(safetensors_name(made, i), "contrast"));
     safetensors_close(&made);
     safetensors_close(&kept);
     RUN(&o, "preprocess", in_scratch("run_eyes/model"), "--component", "image_encoder", "--out",
@@ -205,7 +206,7 @@ static void resuming_changes_nothing(void **state)
         RUN(&o, "train", config, "--set", output, "--resume");
         expect_success(&o);
         assert_true(same_files(in_scratch("again_%s/model/model.safetensors", names[i]),
-                               in_scratch("run_%s/model/model.safetensors", names[i])));
+            in_scratch("run_%s/model/model.safetensors", names[i])));
     }
 }
 

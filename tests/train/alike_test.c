@@ -22,9 +22,9 @@ static void captions_share_their_positives(void **state)
     (void)state;
     const float t = 1 / 15.0f, h = 0.1f, o = 0.2f; /* five rows, of 1/5 each */
     expect((int32_t[]){4, 4, 9, 4, 7}, true,
-           (float[]){t, t, 0, t, 0,   t, t, 0, t, 0,   0, 0, o, 0, 0,   t, t, 0, t, 0,   0, 0, 0, 0, o});
+        (float[]){t, t, 0, t, 0, t, t, 0, t, 0, 0, 0, o, 0, 0, t, t, 0, t, 0, 0, 0, 0, 0, o});
     expect((int32_t[]){1, 2, 3, 2, 5}, true,
-           (float[]){o, 0, 0, 0, 0,   0, h, 0, h, 0,   0, 0, o, 0, 0,   0, h, 0, h, 0,   0, 0, 0, 0, o});
+        (float[]){o, 0, 0, 0, 0, 0, h, 0, h, 0, 0, 0, o, 0, 0, 0, h, 0, h, 0, 0, 0, 0, 0, o});
 }
 
 static void nothing_is_its_own_positive(void **state)
@@ -32,9 +32,9 @@ static void nothing_is_its_own_positive(void **state)
     (void)state;
     const float h = 1 / 6.0f; /* three rows have positives; 9 is alone, -1 is nobody's */
     expect((int32_t[]){4, 4, 9, 4, -1}, false,
-           (float[]){0, h, 0, h, 0,   h, 0, 0, h, 0,   0, 0, 0, 0, 0,   h, h, 0, 0, 0,   0, 0, 0, 0, 0});
+        (float[]){0, h, 0, h, 0, h, 0, 0, h, 0, 0, 0, 0, 0, 0, h, h, 0, 0, 0, 0, 0, 0, 0, 0});
     expect((int32_t[]){-1, 5, -1, -1, 5}, false,
-           (float[]){0, 0, 0, 0, 0,   0, 0, 0, 0, .5f, 0, 0, 0, 0, 0,   0, 0, 0, 0, 0,   0, .5f, 0, 0, 0});
+        (float[]){0, 0, 0, 0, 0, 0, 0, 0, 0, .5f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, .5f, 0, 0, 0});
     expect((int32_t[]){1, 2, 3, 4, 5}, false, (float[25]){0});
 }
 
@@ -53,7 +53,6 @@ static void labels_are_never_negative(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(captions_share_their_positives),
-                                       cmocka_unit_test(nothing_is_its_own_positive),
-                                       cmocka_unit_test(labels_are_never_negative)};
+        cmocka_unit_test(nothing_is_its_own_positive), cmocka_unit_test(labels_are_never_negative)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

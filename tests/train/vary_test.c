@@ -1,4 +1,4 @@
-/* Varied images: nothing at strength 0, mirrored by the fifth number, never outside -1..1, a function of its numbers. */
+/* Varied images: nothing at strength 0, mirrored by the fifth number, never outside -1..1. */
 #include "train/vary.h"
 
 #include <math.h>
@@ -38,8 +38,7 @@ static void moves_by_its_numbers(void **state)
     make(from);
     vary_image(to, from, SIDE, &(variation){.strength = 8.0f / 9}, u);
     for (int r = 0; r < 3 * SIDE; r++)
-        for (int j = 0; j < SIDE; j++)
-            assert_float_equal(to[r * SIDE + j], from[r * SIDE + (j ? j - 1 : 0)], 1e-4);
+        for (int j = 0; j < SIDE; j++) assert_float_equal(to[r * SIDE + j], from[r * SIDE + (j ? j - 1 : 0)], 1e-4);
 }
 
 static void stays_within_range(void **state)
@@ -58,7 +57,6 @@ static void stays_within_range(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_at_strength_zero),
-                                       cmocka_unit_test(moves_by_its_numbers),
-                                       cmocka_unit_test(stays_within_range)};
+        cmocka_unit_test(moves_by_its_numbers), cmocka_unit_test(stays_within_range)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
