@@ -24,8 +24,9 @@ typedef struct set_job {
 } set_job;
 
 /* lead: number of dimensions before [S,N,..] in the tensors (0 or 1). M2M-Self needs `clean`, M2M-DINO `features`.
- * with_loss needs `noise`, of which (and of `clean`, if need be) the target is made as prediction_type says; `noisy` may
- * then be absent and is made from clean, noise and timesteps by the directory's schedule. On failure *j must still be closed. */
+ * with_loss needs `noise`, of which (and of `clean`, if need be) the target is made as prediction_type says; `noisy`
+ * may then be absent and is made from clean, noise and timesteps by the directory's schedule. On failure *j must still
+ * be closed. */
 int set_job_open(set_job *j, const char *dir, const safetensors *in, backend *be, int lead, bool with_loss,
                  m2m_error *err);
 /* Runs batch `step` in 0..steps-1: forward, and backward if it was opened so. */

@@ -139,7 +139,8 @@ static int save_configs(const char *from, const char *unet_from, const char *dir
     char *scheduler = path_join(from, "scheduler"), *to = NULL;
     cJSON *trained = condition == CONDITION_NONE ? NULL : cJSON_CreateString(condition_name(condition));
     int status = copy_config(unet_from, unet, "config.json", "image_set_attention", "condition", trained, err);
-    if (!status) status = scheduler ? make_inside(dir, "scheduler", &to, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status && !scheduler) status = fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) status = make_inside(dir, "scheduler", &to, err);
     if (!status)
         status = copy_config(scheduler, to, "scheduler_config.json", NULL, "prediction_type",
                              cJSON_CreateString(prediction_types[predicted]), err);

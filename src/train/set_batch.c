@@ -36,8 +36,8 @@ int set_batch_new(set_batch *b, const unet_config *u, const schedule *s, const t
 
 void set_batch_free(set_batch *b)
 {
-    void *all[] = {b->items,     b->clean,   b->content == b->clean ? NULL : b->content, b->context, b->target, b->noisy,
-                   b->condition, b->present, b->times};
+    void *content = b->content == b->clean ? NULL : b->content;
+    void *all[] = {b->items, b->clean, content, b->context, b->target, b->noisy, b->condition, b->present, b->times};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     *b = (set_batch){0};
 }

@@ -33,7 +33,7 @@ typedef struct set_batch {
     float *context;          /* [S*N, content], what the network is fed */
     float *condition;        /* [S*N, numbers] or NULL */
     float *present;          /* [S*N]: 0 where the task condition is dropped */
-    float *noisy, *target;   /* [S*M*N, C,h,w]; what the U-Net should answer: the noise, or what else the schedule says */
+    float *noisy, *target;   /* [S*M*N, C,h,w]; target: what the U-Net should answer (schedule_target) */
     float *times;            /* [S*N + S*M*N] */
 } set_batch;
 
