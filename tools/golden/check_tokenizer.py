@@ -1,6 +1,7 @@
 """Compares `m2m tokenize` with transformers' CLIPTokenizer on hard lines, with CLIP's own vocabulary:
 
     python check_tokenizer.py M2M bpe_simple_vocab_16e6.txt.gz [lines]
+    python check_tokenizer.py M2M recipes/emoji-clip [lines]                 a tokenizer's folder alone
 
 The vocabulary is in the PyPI package open_clip_torch (src: open_clip/bpe_simple_vocab_16e6.txt.gz, MIT). Three directories are
 checked: vocab.json and merges.txt as OpenAI's, the same with SD 2's special_tokens_map.json (pad "!"), and what
@@ -8,6 +9,7 @@ transformers saves of the second. Exit status 1 at the first difference, which i
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,6 +58,9 @@ def main():
     program, gz = sys.argv[1:3]
     lines = hard(int(sys.argv[3]) if len(sys.argv) > 3 else 2000)
     with tempfile.TemporaryDirectory() as top:
+        if os.path.isdir(gz):
+            compare(program, shutil.copytree(gz, os.path.join(top, "own")), lines)
+            return
         openai, sd2, saved = (os.path.join(top, n) for n in ("openai", "sd2", "saved"))
         write_vocabulary(gz, openai)
         write_vocabulary(gz, sd2)
