@@ -71,7 +71,7 @@ static bool is_space(char ch)
     return ch == ' ' || (ch >= '\t' && ch <= '\r');
 }
 
-static void trim(const char **text, size_t *len)
+void caption_trim(const char **text, size_t *len)
 {
     while (*len && is_space((*text)[*len - 1])) --*len;
     while (*len && is_space(**text)) ++*text, --*len;
@@ -87,7 +87,7 @@ static bool column_of(const char *line, size_t len, int wanted, const char **tex
         if (i == wanted) {
             *text = line;
             *n = (size_t)(stop - line);
-            trim(text, n);
+            caption_trim(text, n);
             return true;
         }
         if (!tab) return false;

@@ -42,4 +42,7 @@ int captions_seek(caption_file *c, int64_t row, int64_t offset, m2m_error *err);
 int64_t captions_done(const caption_file *c);      /* bytes of the file as it is that were read so far, for progress */
 const char *captions_path(const caption_file *c);
 
+/* Leaves out white space before and after text[0..len-1]. */
+void caption_trim(const char **text, size_t *len);
+
 #endif

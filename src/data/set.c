@@ -1,8 +1,10 @@
 #include "data/set.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "data/captions.h"
 #include "data/import_set.h"
 #include "data/shard.h"
 #include "image/codec.h"
@@ -82,6 +84,19 @@ static void settle(dataset *d, int least)
     d->total += r->images;
 }
 
+/* A sample without numbered images whose one image is KEY.png (or .jpg, .webp). Of two, one may be a mask: neither. */
+static void add_single(record *r, int members)
+{
+    int found = 0;
+    for (int i = 0; i < members; i++) {
+        const char *suffix = shard_suffix(r->shard, r->sample, i);
+        char name[16];
+        if (strchr(suffix, '.') || (size_t)snprintf(name, sizeof name, "x.%s", suffix) >= sizeof name) continue;
+        if (is_image_name(name)) r->members[found++] = i;
+    }
+    r->images = found == 1;
+}
+
 static int add_sample(dataset *d, const shard *s, int64_t sample, int least, m2m_error *err)
 {
     record *r = new_record(d, err);
@@ -93,6 +108,7 @@ static int add_sample(dataset *d, const shard *s, int64_t sample, int least, m2m
     if (!r->members) return d->n--, fail(err, M2M_ENOMEM, "no memory for a set");
     for (int i = 0; i < n; i++)
         if (dataset_is_member(shard_suffix(s, sample, i))) r->members[r->images++] = i;
+    if (!r->images) add_single(r, n);
     settle(d, least);
     return 0;
 }
@@ -208,6 +224,49 @@ const uint8_t *dataset_member(const dataset *d, int set, const char *suffix, siz
     const record *r = &d->records[set];
     int member = r->shard ? shard_find(r->shard, r->sample, suffix) : -1;
     return member < 0 ? NULL : shard_data(r->shard, r->sample, member, size);
+}
+
+/* ---- captions ---- */
+
+static int take_caption(const char *text, size_t n, char **caption, m2m_error *err)
+{
+    caption_trim(&text, &n);
+    if (!n) return fail(err, M2M_EFORMAT, "its caption is empty");
+    if (n > DATASET_CAPTION)
+        return fail(err, M2M_EFORMAT, "its caption has %zu bytes, wanted %d or less", n, DATASET_CAPTION);
+    if (memchr(text, 0, n) || !utf8_valid(text, n)) return fail(err, M2M_EFORMAT, "its caption is no UTF-8 text");
+    *caption = strndup(text, n);
+    return *caption ? 0 : fail(err, M2M_ENOMEM, "no memory for a caption");
+}
+
+static int json_caption(const char *json, size_t size, char **caption, m2m_error *err)
+{
+    cJSON *o = NULL;
+    const char *text = NULL;
+    int status = json_parse(&o, json, size, err);
+    if (status) return fail_prefix(err, status, "its .json");
+    status = json_or_text(o, "caption", &text, err);
+    if (!status && !text)
+        status = fail(err, M2M_EFORMAT, "has no caption, wanted a member .txt, or \"caption\" in its .json");
+    if (!status) status = take_caption(text, strlen(text), caption, err);
+    cJSON_Delete(o);
+    return status;
+}
+
+int dataset_caption(const dataset *d, int set, char **caption, m2m_error *err)
+{
+    static const char nothing[] = "{}";
+    size_t size = 0;
+    const uint8_t *text = dataset_member(d, set, "txt", &size);
+    int status;
+    *caption = NULL;
+    if (text) {
+        status = take_caption((const char *)text, size, caption, err);
+    } else {
+        const char *json = (const char *)dataset_member(d, set, "json", &size);
+        status = json ? json_caption(json, size, caption, err) : json_caption(nothing, 2, caption, err);
+    }
+    return status ? fail_prefix(err, status, "set %s", dataset_key(d, set)) : 0;
 }
 
 /* Size and both ends: where images differ, their last bytes do (a PNG ends with checksums of all its pixels). */

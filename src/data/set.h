@@ -1,5 +1,6 @@
-/* Image sets to train on, behind one interface: WebDataset shards (a sample with members 00.png, 01.png, … is a set)
- * and folders of folders (a folder with images is a set). Opening reads names, not pixels; images are decoded when
+/* Image sets to train on, behind one interface: WebDataset shards (a sample with members 00.png, 01.png, … is a set,
+ * one with a single KEY.png, .jpg or .webp, as pairs of image and text come, a set of one image) and folders of folders
+ * (a folder with images is a set). Opening reads names, not pixels; images are decoded when
  * asked for.
  *
  * An open data set is immutable but for its list of bad images: any thread may read images, one thread marks them. */
@@ -37,6 +38,12 @@ uint64_t dataset_fingerprint(const dataset *d);
 int dataset_set_of(const dataset *d, int64_t image);    /* the set that an image of 0..total-1 is in */
 /* The set's member of a suffix ("txt", "json", "latents.npy"), borrowed; NULL: it has none, as no folder has. */
 const uint8_t *dataset_member(const dataset *d, int set, const char *suffix, size_t *size);
+
+/* The set's caption, to be freed: its member .txt, else "caption" in its .json, without white space around it. Errors
+ * name the set: M2M_EFORMAT when it has none, an empty one, one of more than DATASET_CAPTION bytes or one that is no
+ * UTF-8, or when its .json is none; M2M_ENOMEM. */
+enum { DATASET_CAPTION = 1 << 16 };
+int dataset_caption(const dataset *d, int set, char **caption, m2m_error *err);
 
 /* Is a shard's member of this suffix an image of a set: digits, a dot, an image's ending ("03.png")? */
 bool dataset_is_member(const char *suffix);

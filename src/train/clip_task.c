@@ -42,11 +42,12 @@ static int read_texts(clip_task *t, texts *to, const dataset *d, m2m_error *err)
     to->labels = malloc((size_t)n * sizeof *to->labels);
     if (!to->ids || !to->labels) return fail(err, M2M_ENOMEM, "no memory for %d captions", n);
     for (int s = 0; s < n; s++) {
-        size_t size = 0;
-        const uint8_t *text = dataset_member(d, s, "txt", &size);
+        char *text = NULL;
         int32_t *ids = to->ids + (int64_t)s * length;
-        if (!text) return fail(err, M2M_EFORMAT, "set %s: has no caption, wanted a member .txt", dataset_key(d, s));
-        int status = tokenizer_encode_padded(t->tokenizer, (const char *)text, size, ids, length, err);
+        int status = dataset_caption(d, s, &text, err);
+        if (status) return status;
+        status = tokenizer_encode_padded(t->tokenizer, text, strlen(text), ids, length, err);
+        free(text);
         if (!status) status = clip_text_check(&t->model.config.text, ids, length, err);
         if (status) return fail_prefix(err, status, "set %s, its caption", dataset_key(d, s));
         const int used = clip_text_pooled(&t->model.config.text, ids, length) + 1;

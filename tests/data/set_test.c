@@ -180,6 +180,95 @@ static void transparent_pixels_show_the_background(void **state)
     free(png.data);
 }
 
+/* ---- Captions ---- */
+
+typedef struct sample {
+    const char *key;
+    const char *suffixes[3];
+    const char *texts[3];      /* NULL: an image */
+    const char *caption;       /* NULL: none, and `error` is what the message says */
+    const char *error;
+} sample;
+
+static const sample samples[] = {
+    {"pair", {"jpg", "txt"}, {NULL, " a red apple\n"}, "a red apple", NULL},
+    {"both", {"png", "json", "txt"}, {NULL, "{\"caption\": \"of the json\"}", "of the txt"}, "of the txt", NULL},
+    {"json", {"00.png", "json"}, {NULL, "{\"caption\": \"\\u00e9tude\"}"}, "\xc3\xa9tude", NULL},
+    {"none", {"webp"}, {NULL}, NULL, "set none: has no caption, wanted a member .txt, or \"caption\" in its .json"},
+    {"number", {"png", "json"}, {NULL, "{\"caption\": 7}"}, NULL, "caption"},
+    {"broken", {"png", "json"}, {NULL, "{"}, NULL, "set broken: its .json"},
+    {"empty", {"png", "txt"}, {NULL, " \n"}, NULL, "set empty: its caption is empty"},
+    {"latin", {"png", "txt"}, {NULL, "caf\xe9"}, NULL, "set latin: its caption is no UTF-8 text"},
+    {"mask", {"jpg", "png", "txt"}, {NULL, NULL, "image and mask: neither is the picture"}, NULL, NULL},
+    {"numbered", {"00.png", "png", "txt"}, {NULL, NULL, "numbered images go before"},
+     "numbered images go before", NULL}};
+
+enum { SAMPLES = sizeof samples / sizeof *samples };
+
+static void captions_come_with_their_sets(void **state)
+{
+    (void)state;
+    dataset *d;
+    shard_writer *w;
+    size_t size;
+    uint8_t *png = tiny_png(16, 1, &size);
+    assert_int_equal(shard_create(&w, scratch_dir_file(&dir, "texts.tar"), NULL), 0);
+    for (int k = 0; k < SAMPLES; k++) {
+        shard_field f[3];
+        int n = 0;
+        for (; n < 3 && samples[k].suffixes[n]; n++) {
+            const char *text = samples[k].texts[n];
+            f[n] = (shard_field){samples[k].suffixes[n], text ? (const void *)text : png, text ? strlen(text) : size};
+        }
+        assert_int_equal(shard_add(w, samples[k].key, f, n, NULL), 0);
+    }
+    assert_int_equal(shard_finish(&w, NULL), 0);
+    free(png);
+    assert_int_equal(dataset_open(&d, scratch_dir_file(&dir, "texts.tar"), 1, NULL), 0);
+    assert_int_equal(dataset_left_out(d), 1);      /* mask */
+    assert_int_equal(dataset_sets(d), SAMPLES - 1);
+    for (int k = 0, set = 0; k < SAMPLES; k++) {
+        char *caption;
+        m2m_error err = {0};
+        if (!samples[k].caption && !samples[k].error) continue;
+        assert_string_equal(dataset_key(d, set), samples[k].key);
+        assert_int_equal(dataset_images(d, set), 1);
+        int rc = dataset_caption(d, set++, &caption, &err);
+        if (samples[k].caption) {
+            if (rc) fail_msg("%s", err.msg);
+            assert_string_equal(caption, samples[k].caption);
+        } else {
+            assert_int_equal(rc, M2M_EFORMAT);
+            assert_null(caption);
+            if (!strstr(err.msg, samples[k].error)) fail_msg("%s: not in: %s", samples[k].error, err.msg);
+        }
+        free(caption);
+    }
+    dataset_close(&d);
+}
+
+static void long_captions_are_refused(void **state)
+{
+    (void)state;
+    dataset *d;
+    shard_writer *w;
+    char *text = malloc(DATASET_CAPTION + 1), *caption;
+    memset(text, 'x', DATASET_CAPTION + 1);
+    assert_int_equal(shard_create(&w, scratch_dir_file(&dir, "long.tar"), NULL), 0);
+    for (int k = 0; k < 2; k++) {
+        shard_field f[] = {{"png", "x", 1}, {"txt", text, DATASET_CAPTION + (size_t)k}};
+        assert_int_equal(shard_add(w, k ? "long" : "most", f, 2, NULL), 0);
+    }
+    assert_int_equal(shard_finish(&w, NULL), 0);
+    free(text);
+    assert_int_equal(dataset_open(&d, scratch_dir_file(&dir, "long.tar"), 1, NULL), 0);
+    assert_int_equal(dataset_caption(d, 0, &caption, NULL), 0);
+    assert_int_equal(strlen(caption), DATASET_CAPTION);
+    free(caption);
+    assert_int_equal(dataset_caption(d, 1, &caption, NULL), M2M_EFORMAT);
+    dataset_close(&d);
+}
+
 /* ---- The loader ---- */
 
 enum { S = 3, N = 2, BATCHES = 40 };
@@ -310,6 +399,8 @@ int main(void)
         cmocka_unit_test(check_counts_and_lists),
         cmocka_unit_test(folders_are_sets),
         cmocka_unit_test(transparent_pixels_show_the_background),
+        cmocka_unit_test(captions_come_with_their_sets),
+        cmocka_unit_test(long_captions_are_refused),
         cmocka_unit_test(resumed_batches_are_the_same),
         cmocka_unit_test(an_epoch_has_every_set_once),
         cmocka_unit_test(the_fingerprint_tells_data_apart),

@@ -3,7 +3,10 @@
     python tools/emoji/captioned.py --pool /work/pool --out captions --size 64 --grounds 4
 
 OUT/train, OUT/val_subject, OUT/val_style: WebDataset shards. A set is KEY.00.png … (the drawing on white, then on other plain
-grounds), KEY.txt "red apple, noto style", KEY.json with arrays styles and subjects. A function of pool and options alone.
+grounds), KEY.txt "red apple, noto style", KEY.json with arrays styles and subjects. With --reworded 0.3 that share of the sets
+says it in other words. OUT/train.tsv, OUT/val_subject.tsv: captions for `m2m data mis`, NAME<TAB>caption, of all names of that
+split in each of the training styles, drawn so or not. A function of pool and options alone: neither words nor grounds
+depend on what else is in the pool.
 """
 import argparse
 import colorsys
@@ -16,8 +19,31 @@ import tarfile
 from PIL import Image
 
 
-def caption(entry):
-    return f"{entry.get('caption') or entry['name'].replace('-', ' ')}, {entry['style'].replace('-', ' ')} style"
+WORDINGS = ("a {style} style drawing of {name}", "{style} emoji: {name}", "{name}, drawn in {style} style", "{name} by {style}")
+
+
+def name_of(entry):
+    return entry.get("caption") or entry["name"].replace("-", " ")
+
+
+def plain_caption(name, style):
+    return f"{name}, {style.replace('-', ' ')} style"
+
+
+def caption(entry, reworded=0.0):
+    draw = random.Random("m2m wording " + entry["key"])
+    if draw.random() >= reworded:
+        return plain_caption(name_of(entry), entry["style"])
+    return draw.choice(WORDINGS).format(name=name_of(entry), style=entry["style"].replace("-", " "))
+
+
+def write_tsv(index, split, path):
+    """Held-out styles never, the names of one split only: names of one subject are all in the same one."""
+    styles = sorted({e["style"] for e in index if e["split"] != "val_style"})
+    names = sorted({name_of(e) for e in index if e["split"] == split})
+    with open(path, "w", encoding="utf-8") as f:
+        f.writelines(f"{name.replace(' ', '-')}/{style}\t{plain_caption(name, style)}\n" for name in names for style in styles)
+    return len(names) * len(styles)
 
 
 def grounds(key, n):
@@ -54,7 +80,7 @@ def write(entries, drawings, folder, args):
                 about = {"drawing": e["key"], "group": e.get("group"), "styles": [e["style"]] * args.grounds,
                          "subjects": [e["subject"]] * args.grounds}
                 add(tar, f"{i:08d}.json", json.dumps(about).encode())
-                add(tar, f"{i:08d}.txt", caption(e).encode())
+                add(tar, f"{i:08d}.txt", caption(e, args.reworded).encode())
 
 
 def main():
@@ -63,6 +89,7 @@ def main():
     p.add_argument("--out", required=True)
     p.add_argument("--size", type=int, default=64)
     p.add_argument("--grounds", type=int, default=4, help="images of a set; the first is on white")
+    p.add_argument("--reworded", type=float, default=0, help="share of sets with another wording of the caption")
     p.add_argument("--shard", type=int, default=1000)
     args = p.parse_args()
     with open(os.path.join(args.pool, "index.jsonl"), encoding="utf-8") as f:
@@ -75,7 +102,10 @@ def main():
     for split in ("train", "val_subject", "val_style"):
         entries = sorted((e for e in index if e["split"] == split), key=lambda e: e["key"])
         write(entries, drawings, os.path.join(args.out, split), args)
-        print(f"{split}: {len(entries)} captions, {len({caption(e) for e in entries})} of them different")
+        print(f"{split}: {len(entries)} captions, {len({caption(e, args.reworded) for e in entries})} of them different")
+    for split in ("train", "val_subject"):
+        path = os.path.join(args.out, split + ".tsv")
+        print(f"{path}: {write_tsv(index, split, path)} captions")
 
 
 if __name__ == "__main__":
