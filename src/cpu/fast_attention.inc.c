@@ -3,14 +3,17 @@
  * q [b,lq,c], k v [b/r,lk,c], c = heads * width. */
 
 enum {
-    QUERIES = 8 * TILE_ROWS,     /* of a tile */
-    KEYS = 4 * TILE_COLS * (V == 16 ? 1 : 2),   /* of a block: 128; 64 without AVX */
+    QUERIES = 8 * TILE_ROWS,     /* of a tile, at most */
+    KEYS = 8 * TILE_COLS * (V == 16 ? 1 : 2),   /* of a block: 256; 128 without AVX */
 };
+
+static const float LOG2_E = 1.44269504f;
 
 typedef struct attention_job {
     int64_t b, r, lq, lk, c, width, heads;
     int64_t wide;                /* width in whole panels */
     int64_t long_lk;             /* lk in whole panels */
+    int64_t queries, keys;       /* of a tile and of a block: scores fit L1; a wide head's keys serve more queries */
     float scale;
     const int32_t *lens;
 } attention_job;
@@ -22,6 +25,8 @@ static attention_job attention_sizes(const node *n)
                        .width = q.dim[2] / n->attr.heads, .heads = n->attr.heads, .scale = n->attr.alpha};
     j.wide = round_up(j.width, TILE_COLS);
     j.long_lk = round_up(j.lk, TILE_COLS);
+    j.queries = j.width > 128 ? QUERIES : QUERIES / 2;
+    j.keys = j.width > 128 ? KEYS / 2 : KEYS;
     return j;
 }
 
@@ -89,18 +94,19 @@ static size_t attention_scratch(const backend *be, const node *n)
             (size_t)be->threads * attention_thread_floats(&j)) * sizeof(float);
 }
 
-/* Scores of one block to probabilities against the running maximum; results and totals so far are scaled to match. */
+/* Scores of one block, in powers of two, to probabilities against the running maximum; results and totals so far are
+ * scaled to match. */
 static void attention_softmax(const attention_job *j, float *s, float *o, float *top, float *total, int64_t rows,
                               int64_t count)
 {
-    for (int64_t i = 0; i < rows; i++, s += KEYS, o += j->wide) {
+    for (int64_t i = 0; i < rows; i++, s += j->keys, o += j->wide) {
         for (int64_t k = count; k < round_up(count, V); k++) s[k] = -INFINITY;
         vf high = splat(top[i]);
         for (int64_t k = 0; k < count; k += V) high = vmax(high, load(s + k));
-        const float peak = vtop(high), shrink = expf(top[i] - peak);
+        const float peak = vtop(high), shrink = exp2f(top[i] - peak);
         vf sum = splat(0);
         for (int64_t k = 0; k < count; k += V) {
-            const vf p = vexp_within(load(s + k) - peak);
+            const vf p = vexp2_below(load(s + k) - peak);
             store(s + k, p);
             sum += p;
         }
@@ -114,27 +120,27 @@ static void attention_softmax(const attention_job *j, float *s, float *o, float 
 static void attention_tile(const attention_job *j, const call *c, int64_t b, int64_t h, int64_t first, const float *kt,
                            const float *v, float *buffer)
 {
-    const int64_t rows = j->lq - first < QUERIES ? j->lq - first : QUERIES, limit = attention_limit(j, b);
+    const int64_t rows = j->lq - first < j->queries ? j->lq - first : j->queries, limit = attention_limit(j, b);
     const int64_t at = (b * j->lq + first) * j->c + h * j->width;
     float *q = buffer, *o = q + QUERIES * j->wide, *s = o + QUERIES * j->wide, *top = s + QUERIES * KEYS;
     float *total = top + QUERIES, *out = (float *)c->out + at;
-    attention_queries(j, q, (const float *)c->in[0] + at, rows, j->scale);
+    attention_queries(j, q, (const float *)c->in[0] + at, rows, j->scale * LOG2_E);
     memset(o, 0, (size_t)(QUERIES * j->wide) * sizeof *o);
     for (int64_t i = 0; i < QUERIES; i++) {
         top[i] = -INFINITY;
         total[i] = 0;
     }
-    for (int64_t k = 0; k < limit; k += KEYS) {
-        const int64_t count = limit - k < KEYS ? limit - k : KEYS;
-        attention_product(s, KEYS, q, j->wide, rows, kt + k * j->width, j->width, j->width, count, true);
+    for (int64_t k = 0; k < limit; k += j->keys) {
+        const int64_t count = limit - k < j->keys ? limit - k : j->keys;
+        attention_product(s, j->keys, q, j->wide, rows, kt + k * j->width, j->width, j->width, count, true);
         attention_softmax(j, s, o, top, total, rows, count);
-        attention_product(o, j->wide, s, KEYS, rows, v + k * TILE_COLS, j->lk, count, j->width, false);
+        attention_product(o, j->wide, s, j->keys, rows, v + k * TILE_COLS, j->lk, count, j->width, false);
     }
     float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + h) * j->lq + first : NULL;
     for (int64_t i = 0; i < rows; i++) {
         const float inverse = limit ? 1 / total[i] : 0;
         for (int64_t k = 0; k < j->width; k++) out[i * j->c + k] = o[i * j->wide + k] * inverse;
-        if (lse) lse[i] = limit ? top[i] + logf(total[i]) : -INFINITY;
+        if (lse) lse[i] = limit ? top[i] / LOG2_E + logf(total[i]) : -INFINITY;
     }
 }
 
@@ -163,7 +169,7 @@ static void attention_span(const void *ctx, span s, int worker)
     const attention_job *j = r->j;
     for (int64_t i = s.first; i < s.end; i++) {
         const int64_t b = i / (j->heads * r->tiles), h = i / r->tiles % j->heads, head = b / j->r * j->heads + h;
-        attention_tile(j, r->c, b, h, i % r->tiles * QUERIES, r->kt + head * r->kt_size, r->v + head * r->v_size,
+        attention_tile(j, r->c, b, h, i % r->tiles * j->queries, r->kt + head * r->kt_size, r->v + head * r->v_size,
                        r->own + (size_t)worker * attention_thread_floats(j));
     }
 }
@@ -172,13 +178,13 @@ static void fast_attention(const call *c)
 {
     attention_job j = attention_sizes(c->n);
     j.lens = c->in[3];
-    attention_run r = {.j = &j, .c = c, .heads = j.b / j.r * j.heads, .tiles = (j.lq + QUERIES - 1) / QUERIES,
+    attention_run r = {.j = &j, .c = c, .heads = j.b / j.r * j.heads, .tiles = (j.lq + j.queries - 1) / j.queries,
                        .kt_size = j.long_lk * j.width, .v_size = j.lk * j.wide};
     r.kt = c->scratch;
     r.v = r.kt + r.heads * r.kt_size;
     r.own = r.v + r.heads * r.v_size;
     run_spans(c->be, r.heads, 1, 2 * (double)(j.lk * j.width), attention_pack_span, &r);
-    run_spans(c->be, j.b * j.heads * r.tiles, 1, (double)(QUERIES * j.lk * j.width) / 8, attention_span, &r);
+    run_spans(c->be, j.b * j.heads * r.tiles, 1, (double)(j.queries * j.lk * j.width) / 8, attention_span, &r);
 }
 
 /* ---- gradient: one task per head of one key row; its r query rows in order, so sums are the same at every run ---- */
@@ -221,7 +227,7 @@ static void grad_scores(const grad_buffers *u, int64_t rows, int64_t count)
     for (int64_t i = 0; i < rows; i++) {
         float *p = u->p + i * KEYS, *ds = u->ds + i * KEYS;
         for (int64_t k = 0; k < count; k += V) {
-            const vf e = vexp_within(load(p + k) - u->lse[i]);
+            const vf e = vexp2_below((load(p + k) - u->lse[i]) * LOG2_E);
             store(p + k, e);
             store(ds + k, e * (load(ds + k) - u->drift[i]));
         }
