@@ -4,9 +4,10 @@
 
 #include <stdlib.h>
 
-int loader_open(loader *l, const dataset *d, uint64_t seed, int sets, int images, bool keep_order, m2m_error *err)
+int loader_open(loader *l, const dataset *d, uint64_t seed, int sets, int images, loader_order order,
+                m2m_error *err)
 {
-    *l = (loader){.data = d, .seed = seed, .sets = sets, .images = images, .keep_order = keep_order, .epoch = -1};
+    *l = (loader){.data = d, .seed = seed, .sets = sets, .images = images, .image_order = order, .epoch = -1};
     l->order = malloc((size_t)dataset_sets(d) * sizeof *l->order);
     return l->order ? 0 : fail(err, M2M_ENOMEM, "no memory for the order of %d sets", dataset_sets(d));
 }
@@ -30,14 +31,20 @@ static int set_at(loader *l, int64_t p)
     return l->order[p % n];
 }
 
+static int ascending(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
 static void choose_images(const loader *l, int64_t p, int set, loader_item *items)
 {
     int have = dataset_images(l->data, set), all[4096];
     if (have > 4096) have = 4096;
     rng r = rng_make(l->seed ^ 0x5e7u, RNG_ORDER, (uint32_t)p);
-    int start = l->keep_order ? (int)rng_below(&r, (uint32_t)(have - l->images) + 1) : 0;
+    int start = l->image_order == ORDER_RUN ? (int)rng_below(&r, (uint32_t)(have - l->images) + 1) : 0;
     for (int i = 0; i < have; i++) all[i] = i;
-    if (!l->keep_order) rng_shuffle(&r, all, have);
+    if (l->image_order != ORDER_RUN) rng_shuffle(&r, all, have);
+    if (l->image_order == ORDER_GAPS) qsort(all, (size_t)l->images, sizeof *all, ascending);
     for (int i = 0; i < l->images; i++) items[i] = (loader_item){.set = set, .image = all[start + i]};
 }
 

@@ -5,16 +5,20 @@
 
 #include "data/set.h"
 
+/* Which N images of a set, and in which order: any; a run of them; or any in the set's own order, others left out. */
+typedef enum loader_order { ORDER_RANDOM, ORDER_RUN, ORDER_GAPS } loader_order;
+
 typedef struct loader {
     const dataset *data;
     uint64_t seed;
     int sets, images;        /* S, N of a batch */
-    bool keep_order;         /* images in the set's own order (a run of N of them), else N of them in random order */
+    loader_order image_order;
     int64_t epoch;           /* whose order is in `order`; -1: none */
     int *order;              /* [sets of the data] */
 } loader;
 
-int loader_open(loader *l, const dataset *d, uint64_t seed, int sets, int images, bool keep_order, m2m_error *err);
+int loader_open(loader *l, const dataset *d, uint64_t seed, int sets, int images, loader_order order,
+                m2m_error *err);
 void loader_close(loader *l);
 
 typedef struct loader_item {

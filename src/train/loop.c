@@ -81,7 +81,7 @@ static int fits(const loop *l, m2m_error *err)
 static uint64_t fingerprint_of(const loop *l)
 {
     const m2m_train_options *o = l->o;
-    int64_t parts[] = {o->seed, o->sets, o->images, o->draws, o->accumulate, o->size, o->flip, o->keep_order};
+    int64_t parts[] = {o->seed, o->sets, o->images, o->draws, o->accumulate, o->size, o->flip, o->keep_order, o->gaps};
     uint64_t h = l->t->fingerprint;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) h = (h ^ (uint64_t)parts[i]) * 0x100000001b3u;
     const char *const texts[] = {o->train_only, o->prediction_type};

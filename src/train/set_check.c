@@ -47,7 +47,7 @@ static int build(set_check *c, m2m_error *err)
     c->batches = wanted / sets > 0 ? wanted / sets : 1;
     int status = train_graph_build(&c->graph, &s->unet->config, s->unet->params, &ts, false, false, err);
     if (!status) status = set_batch_new(&c->batch, &s->unet->config, s->schedule, &ts, &plan, false, err);
-    if (!status) status = loader_open(&c->loader, s->data, s->seed, sets, s->images, s->keep_order, err);
+    if (!status) status = loader_open(&c->loader, s->data, s->seed, sets, s->images, s->order, err);
     if (status) return status;
     c->x = exec_new(c->graph.g, s->be, &c->graph.prediction, 1, err);
     c->prediction = malloc((size_t)(sets * s->images * c->batch.floats) * sizeof *c->prediction);

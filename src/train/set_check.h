@@ -16,7 +16,7 @@ typedef struct set_check_source {
     const set_source *source;
     const vision *vision;    /* M2M-DINO; else NULL */
     int tokens;              /* L of its features */
-    bool keep_order;
+    loader_order order;
     backend *be;
     int images;              /* N */
     int sets;                /* validation sets; as many as the data has if that is fewer */

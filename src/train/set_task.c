@@ -91,6 +91,11 @@ static const task_kind kind = {"m2m", run, validate, sample, save, free_task};
 
 static bool is_dino(const set_task *s) { return s->unet.config.variant == SET_DINO; }
 
+static loader_order image_order(const m2m_train_options *o)
+{
+    return !o->keep_order ? ORDER_RANDOM : o->gaps ? ORDER_GAPS : ORDER_RUN;
+}
+
 static set_condition condition_wanted(const m2m_train_options *o)
 {
     if (!o->condition) return CONDITION_NONE;
@@ -152,7 +157,7 @@ static int open_data(set_task *s, m2m_error *err)
     if (!status && o->val_data) status = dataset_open(&s->val, o->val_data, n, err);
     if (!status) status = open_source(s, &s->source, "train", s->data, o->flip != 0, err);
     if (!status && s->val) status = open_source(s, &s->val_source, "val", s->val, false, err);
-    if (!status) status = loader_open(&s->loader, s->data, (uint64_t)o->seed, (int)o->sets, n, o->keep_order != 0, err);
+    if (!status) status = loader_open(&s->loader, s->data, (uint64_t)o->seed, (int)o->sets, n, image_order(o), err);
     return status;
 }
 
@@ -184,7 +189,7 @@ static int open_check(set_task *s, m2m_error *err)
     if (!s->val) return 0;
     set_check_source from = {.unet = &s->unet, .vae = &s->vae, .schedule = &s->schedule, .data = s->val,
                              .source = &s->val_source, .be = s->be, .tokens = tokens_of(s),
-                             .vision = is_dino(s) ? &s->vision : NULL, .keep_order = s->o->keep_order != 0,
+                             .vision = is_dino(s) ? &s->vision : NULL, .order = image_order(s->o),
                              .images = (int)s->o->images, .sets = (int)s->o->val_sets, .seed = (uint64_t)s->o->seed,
                              .side = s->graph.shape.height, .calls = s->calls};
     s->check = set_check_new(&from, err);

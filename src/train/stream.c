@@ -67,7 +67,7 @@ int stream_open(stream *s, const stream_plan *plan, m2m_error *err)
     s->items = malloc(2 * (size_t)s->rows * sizeof *s->items);
     int status = s->items ? 0 : fail(err, M2M_ENOMEM, "no memory for a batch of %d images", s->rows);
     if (!status) status = dataset_open(&s->data, plan->paths, images, err);
-    if (!status) status = loader_open(&s->loader, s->data, plan->seed, plan->sets, images, false, err);
+    if (!status) status = loader_open(&s->loader, s->data, plan->seed, plan->sets, images, ORDER_RANDOM, err);
     if (!status) status = prefetch_open(&s->ahead, s->data, &s->plan.view, 2 * s->rows, THREADS, err);
     return status;
 }

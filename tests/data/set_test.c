@@ -286,16 +286,16 @@ static void resumed_batches_are_the_same(void **state)
     loader a, b;
     loader_item walked[BATCHES][S * N], one[S * N];
     open_committed(&d);
-    assert_int_equal(loader_open(&a, d, 5, S, N, false, NULL), 0);
+    assert_int_equal(loader_open(&a, d, 5, S, N, ORDER_RANDOM, NULL), 0);
     for (int i = 0; i < BATCHES; i++) loader_batch(&a, i, walked[i]);
     for (int i = BATCHES - 1; i >= 0; i -= 7) {
-        assert_int_equal(loader_open(&b, d, 5, S, N, false, NULL), 0);
+        assert_int_equal(loader_open(&b, d, 5, S, N, ORDER_RANDOM, NULL), 0);
         loader_batch(&b, i, one);
         assert_memory_equal(one, walked[i], sizeof one);
         loader_close(&b);
     }
     loader_close(&a);
-    assert_int_equal(loader_open(&a, d, 6, S, N, false, NULL), 0);
+    assert_int_equal(loader_open(&a, d, 6, S, N, ORDER_RANDOM, NULL), 0);
     int same = 0;
     for (int i = 0; i < BATCHES; i++) {
         loader_batch(&a, i, one);
@@ -313,10 +313,10 @@ static void an_epoch_has_every_set_once(void **state)
     loader l;
     loader_item items[N];
     open_committed(&d);
-    int n = dataset_sets(d), other_order = 0;
+    int n = dataset_sets(d), other_order = 0, gaps = 0;
     assert_true(n >= 4 && n < 1000);
-    for (int keep = 0; keep < 2; keep++) {
-        assert_int_equal(loader_open(&l, d, 7, 1, N, keep, NULL), 0);
+    for (loader_order order = ORDER_RANDOM; order <= ORDER_GAPS; order++) {
+        assert_int_equal(loader_open(&l, d, 7, 1, N, order, NULL), 0);
         int seen[1000] = {0}, first[1000];
         for (int b = 0; b < 3 * n; b++) {
             loader_batch(&l, b, items);
@@ -326,12 +326,14 @@ static void an_epoch_has_every_set_once(void **state)
             else other_order += items[0].set != first[b % n];
             assert_int_equal(items[0].set, items[1].set);
             assert_int_not_equal(items[0].image, items[1].image);
-            if (keep) assert_int_equal(items[1].image, items[0].image + 1);
+            if (order == ORDER_RUN) assert_int_equal(items[1].image, items[0].image + 1);
+            if (order == ORDER_GAPS) assert_true(items[1].image > items[0].image);
+            gaps += order == ORDER_GAPS && items[1].image > items[0].image + 1;
             for (int i = 0; i < N; i++) assert_in_range(items[i].image, 0, dataset_images(d, items[i].set) - 1);
         }
         loader_close(&l);
     }
-    assert_true(other_order > 0);
+    assert_true(other_order > 0 && gaps > 0);
     dataset_close(&d);
 }
 
