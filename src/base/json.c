@@ -225,3 +225,11 @@ int json_or_text(const cJSON *object, const char *key, const char **out, m2m_err
 {
     return json_member(object, key) ? json_text(object, key, out, err) : 0;
 }
+
+bool json_set(cJSON *o, const char *key, cJSON *item)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(o, key);
+    if (item && cJSON_AddItemToObject(o, key, item)) return true;
+    cJSON_Delete(item);
+    return false;
+}

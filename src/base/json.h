@@ -56,6 +56,9 @@ int json_or_real(const cJSON *object, const char *key, double min, double max, d
 int json_or_bool(const cJSON *object, const char *key, bool *out, m2m_error *err);
 int json_or_text(const cJSON *object, const char *key, const char **out, m2m_error *err);
 
+/* o[key] = item, which is taken, in the place of what is there. false: no memory, or item is NULL. */
+bool json_set(cJSON *o, const char *key, cJSON *item);
+
 /* What a value is, shortened, for messages: "the text \"abc\"", "12", "an object"; into buf,
  * returns buf. */
 const char *json_found(const cJSON *value, char *buf, size_t size);

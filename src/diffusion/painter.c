@@ -27,7 +27,7 @@ struct painter {
 static int build(painter *p, paramset *params, const unet_config *u, backend *be, int height, int width, m2m_error *err)
 {
     int rows = p->branches * p->o.batch;
-    int status = text_graph_build(&p->graph, u, params, rows, height, width, p->o.tokens, false, err);
+    int status = text_graph_build(&p->graph, u, params, rows, height, width, p->o.tokens, false, false, err);
     if (status) return status;
     p->x = exec_new(p->graph.g, be, &p->graph.prediction, 1, err);
     return p->x ? exec_alloc(p->x, err) : M2M_EUNSUPPORTED;

@@ -91,7 +91,7 @@ static int run_unet(const request *q, m2m_error *err)
         status = size_is(q, "noise", shape_count(e), shape_count(s), "elements", err);
     if (!status)
         status = text_graph_build(&t, &m.config, m.params, (int)s.dim[0], (int)s.dim[2], (int)s.dim[3], (int)k.dim[1],
-                                  q->backward, err);
+                                  q->backward, false, err);
     if (!status) status = run_unet_graph(q, &t, m.params, (const float *const *)data, err);
     text_graph_free(&t);
     for (int i = 0; i < 4; i++) free(data[i]);

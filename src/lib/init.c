@@ -85,14 +85,6 @@ static void close_source(source *s)
 
 /* ---- the U-Net's configuration ---- */
 
-static bool set_item(cJSON *o, const char *key, cJSON *item)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(o, key);
-    if (item && cJSON_AddItemToObject(o, key, item)) return true;
-    cJSON_Delete(item);
-    return false;
-}
-
 static cJSON *set_attention(const init *n)
 {
     const m2m_init_options *o = n->o;
@@ -100,9 +92,9 @@ static cJSON *set_attention(const init *n)
     cJSON *clean = n->clean_timestep == CLEAN_TIMESTEP_SAME ? cJSON_CreateString("same")
                                                             : cJSON_CreateNumber(n->clean_timestep);
     bool good = a && cJSON_AddStringToObject(a, "variant", o->variant);
-    if (good) good = set_item(a, "clean_timestep", clean);
+    if (good) good = json_set(a, "clean_timestep", clean);
     else cJSON_Delete(clean);
-    good = good && set_item(a, "condition", o->condition ? cJSON_CreateString(o->condition) : cJSON_CreateNull());
+    good = good && json_set(a, "condition", o->condition ? cJSON_CreateString(o->condition) : cJSON_CreateNull());
     if (good) return a;
     cJSON_Delete(a);
     return NULL;
@@ -111,9 +103,9 @@ static cJSON *set_attention(const init *n)
 static int make_config(init *n, m2m_error *err)
 {
     n->json = cJSON_Duplicate(n->unet.json, true);
-    bool good = n->json && set_item(n->json, "_class_name", cJSON_CreateString("M2MUNet")) &&
-                set_item(n->json, "image_set_attention", set_attention(n)) &&
-                set_item(n->json, "cross_attention_dim", n->encoder.params ? cJSON_CreateNumber(n->encoder.config.width)
+    bool good = n->json && json_set(n->json, "_class_name", cJSON_CreateString("M2MUNet")) &&
+                json_set(n->json, "image_set_attention", set_attention(n)) &&
+                json_set(n->json, "cross_attention_dim", n->encoder.params ? cJSON_CreateNumber(n->encoder.config.width)
                                                                            : cJSON_CreateNull());
     if (!good) return fail(err, M2M_ENOMEM, "no memory for a configuration");
     int status = unet_config_parse(&n->config, n->json, err);
@@ -121,11 +113,6 @@ static int make_config(init *n, m2m_error *err)
 }
 
 /* ---- the U-Net's weights ---- */
-
-static bool starts_fresh(const char *name)
-{
-    return strstr(name, ".attn2.") || !strncmp(name, "condition_embedder", strlen("condition_embedder"));
-}
 
 static int keep_weight(init *n, param *p, m2m_error *err)
 {
@@ -145,7 +132,7 @@ static int make_weights(init *n, m2m_error *err)
     int status = n->params ? unet_declare(&n->config, n->params, err) : fail(err, M2M_ENOMEM, "no memory for a U-Net");
     for (int i = 0; !status && i < paramset_count(n->params); i++) {
         param *p = paramset_at(n->params, i);
-        if (starts_fresh(p->name)) n->fresh += shape_count(p->shape);
+        if (unet_is_cross(p->name)) n->fresh += shape_count(p->shape);
         else status = keep_weight(n, p, err);
     }
     return status ? status : paramset_init(n->params, (uint64_t)n->o->seed, err);
@@ -217,9 +204,9 @@ static int make_schedule(const init *n, cJSON **out, m2m_error *err)
     else if (!status && !(*out = ldm_scheduler())) status = fail(err, M2M_ENOMEM, "no memory for a schedule");
     if (!status) {
         cJSON_DeleteItemFromObjectCaseSensitive(*out, "skip_prk_steps");
-        bool good = set_item(*out, "_class_name", cJSON_CreateString("DDIMScheduler")) &&
-                    set_item(*out, "timestep_spacing", cJSON_CreateString("leading")) &&
-                    set_item(*out, "clip_sample", cJSON_CreateFalse());
+        bool good = json_set(*out, "_class_name", cJSON_CreateString("DDIMScheduler")) &&
+                    json_set(*out, "timestep_spacing", cJSON_CreateString("leading")) &&
+                    json_set(*out, "clip_sample", cJSON_CreateFalse());
         status = good ? schedule_from_json(&s, *out, err) : fail(err, M2M_ENOMEM, "no memory for a schedule");
         if (!status && s.prediction != PREDICT_EPSILON)
             status = fail(err, M2M_EUNSUPPORTED, "prediction_type is not epsilon, which M2M starts from");
@@ -233,7 +220,7 @@ static int make_schedule(const init *n, cJSON **out, m2m_error *err)
 static bool add_class(cJSON *o, const char *name, const char *library, const char *class_name)
 {
     cJSON *pair = cJSON_CreateStringArray((const char *const[]){library, class_name}, 2);
-    return set_item(o, name, pair);
+    return json_set(o, name, pair);
 }
 
 static cJSON *make_index(bool dino)

@@ -38,7 +38,8 @@ static const struct {
     const char *name;
     task *(*make)(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
 } kinds[] = {
-    {"m2m", set_task_new}, {"vae", vae_task_new}, {"clip", clip_task_new}, {"image_encoder", encoder_task_new}};
+    {"m2m", set_task_new}, {"text_to_image", text_task_new}, {"vae", vae_task_new}, {"clip", clip_task_new},
+    {"image_encoder", encoder_task_new}};
 
 static int train(const m2m_train_options *o, int resume, const m2m_calls *calls, m2m_error *err)
 {

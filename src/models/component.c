@@ -27,7 +27,7 @@ int unet_declare(const unet_config *u, paramset *params, m2m_error *err)
     int side = 1 << (u->blocks - 1), status;
     if (u->variant == SET_NONE) {
         text_graph t;
-        status = text_graph_build(&t, u, params, 1, side, side, 1, false, err);
+        status = text_graph_build(&t, u, params, 1, side, side, 1, false, false, err);
         text_graph_free(&t);
         return status;
     }
@@ -133,11 +133,13 @@ static int fill_one(paramset *params, const char *dir, const char *name, const t
     return 0;
 }
 
-int component_fill(paramset *params, const weights *w, const char *dir, m2m_error *err)
+/* left_out (NULL: none) tells by their names the weights that are not looked at. */
+static int fill_but(paramset *params, const weights *w, const char *dir, bool (*left_out)(const char *), m2m_error *err)
 {
     int status = 0;
     for (int i = 0; i < weights_count(w) && !status; i++)
-        status = fill_one(params, dir, weights_name(w, i), weights_at(w, i), err);
+        if (!left_out || !left_out(weights_name(w, i)))
+            status = fill_one(params, dir, weights_name(w, i), weights_at(w, i), err);
     for (int i = 0; i < paramset_count(params) && !status; i++)
         if (!paramset_at(params, i)->data && !paramset_at(params, i)->optional) {
             char wanted[80];
@@ -145,6 +147,11 @@ int component_fill(paramset *params, const weights *w, const char *dir, m2m_erro
                           shape_text(paramset_at(params, i)->shape, wanted, sizeof wanted));
         }
     return status;
+}
+
+int component_fill(paramset *params, const weights *w, const char *dir, m2m_error *err)
+{
+    return fill_but(params, w, dir, NULL, err);
 }
 
 /* ---- opening ---- */
@@ -267,6 +274,56 @@ int unet_model_open_with(unet_model *m, const char *dir, bool read, set_conditio
 int unet_model_open(unet_model *m, const char *dir, bool read, m2m_error *err)
 {
     return unet_model_open_with(m, dir, read, CONDITION_NONE, err);
+}
+
+/* ---- from M2M to text and back ---- */
+
+bool unet_is_cross(const char *name)
+{
+    return strstr(name, ".attn2.") || !strncmp(name, "condition_embedder", strlen("condition_embedder"));
+}
+
+int unet_json_for_text(cJSON *config, int width, m2m_error *err)
+{
+    if (!json_member(config, "image_set_attention")) return 0;
+    cJSON_DeleteItemFromObjectCaseSensitive(config, "image_set_attention");
+    if (json_set(config, "_class_name", cJSON_CreateString("UNet2DConditionModel")) &&
+        json_set(config, "cross_attention_dim", cJSON_CreateNumber(width)))
+        return 0;
+    return fail(err, M2M_ENOMEM, "no memory for a configuration");
+}
+
+static int declare_for_text(unet_model *m, const component_files *c, int width, m2m_error *err)
+{
+    bool sets = json_member(c->config, "image_set_attention") != NULL;
+    int status = m->params ? unet_json_for_text(c->config, width, err)
+                           : fail(err, M2M_ENOMEM, "%s: no memory to open it", c->dir);
+    if (!status) status = unet_config_parse(&m->config, c->config, err);
+    if (!status) status = unet_declare(&m->config, m->params, err);
+    if (status) return fail_prefix(err, status, "%s", c->dir);
+    for (int i = 0; sets && i < paramset_count(m->params); i++)
+        paramset_at(m->params, i)->optional = unet_is_cross(paramset_at(m->params, i)->name);
+    return c->weights ? fill_but(m->params, c->weights, c->dir, sets ? unet_is_cross : NULL, err) : 0;
+}
+
+int unet_model_open_for_text(unet_model *m, const char *dir, bool read, int width, m2m_error *err)
+{
+    component_files c;
+    *m = (unet_model){0};
+    int status = component_open(&c, dir, "unet", read, err);
+    if (status) return status;
+    m->params = paramset_new();
+    status = declare_for_text(m, &c, width, err);
+    m->weights = c.weights;
+    m->dir = c.dir;
+    c.weights = NULL;
+    c.dir = NULL;
+    component_close(&c);
+    if (!status && m->config.cross_dim != width)
+        status = fail(err, M2M_ESHAPE, "%s: takes text states %d wide, the text encoder gives %d", m->dir,
+                      m->config.cross_dim, width);
+    if (status) unet_model_close(m);
+    return status;
 }
 
 void unet_model_close(unet_model *m)

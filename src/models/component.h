@@ -64,6 +64,14 @@ int unet_model_open(unet_model *m, const char *dir, bool read, m2m_error *err);
 /* For fine-tuning: a task condition is added to a model that has none; its parameters are then empty. */
 int unet_model_open_with(unet_model *m, const char *dir, bool read, set_condition added, m2m_error *err);
 void unet_model_close(unet_model *m);
+
+/* A text-to-image U-Net whose text states are `width` wide. One of M2M becomes that: the parameters of its attn2 (and
+ * of a task condition) are declared anew and empty, all else is kept. Errors also: M2M_ESHAPE for another width. */
+int unet_model_open_for_text(unet_model *m, const char *dir, bool read, int width, m2m_error *err);
+/* Its config.json from M2M's, in place; that of a text-to-image U-Net stays as it is. */
+int unet_json_for_text(struct cJSON *config, int width, m2m_error *err);
+/* Is that a parameter that M2M and text-to-image don't have in common? */
+bool unet_is_cross(const char *name);
 int vae_model_open(vae_model *m, const char *dir, bool read, m2m_error *err);
 void vae_model_close(vae_model *m);
 int encoder_model_open(encoder_model *m, const char *dir, bool read, m2m_error *err);   /* "image_encoder" */

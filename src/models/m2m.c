@@ -226,7 +226,7 @@ void step_graph_free(step_graph *t)
 /* ---- text ---- */
 
 int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int batch, int height, int width,
-                     int n_tokens, bool gradients, m2m_error *err)
+                     int n_tokens, bool gradients, bool recompute, m2m_error *err)
 {
     memset(t, 0, sizeof *t);
     if (u->variant != SET_NONE)
@@ -238,7 +238,8 @@ int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int 
     t->timestep = graph_input(g, "timestep", DT_F32, SHAPE(batch));
     t->tokens = graph_input(g, "encoder_hidden_states", DT_F32, SHAPE(batch, n_tokens, u->cross_dim));
     t->c = (cross){.kind = CROSS_TEXT, .tokens = t->tokens};
-    t->prediction = to_channels_first(g, unet(&t->n, u, to_channels_last(g, t->sample), t->timestep, &t->c, false));
+    node *x = unet(&t->n, u, to_channels_last(g, t->sample), t->timestep, &t->c, recompute);
+    t->prediction = to_channels_first(g, x);
     if (gradients) {
         t->target = graph_input(g, "noise", DT_F32, t->prediction->shape);
         t->loss = mse(g, t->prediction, t->target);

@@ -86,8 +86,8 @@ typedef struct step_graph {
 int step_graph_build(step_graph *t, const unet_config *u, paramset *params, const step_shape *s, m2m_error *err);
 void step_graph_free(step_graph *t);
 
-/* A plain U-Net with text tokens: sample [B,C,H,W], timestep [B], tokens [B,T,D]; with_loss adds mse to a target
- * input. */
+/* A plain U-Net with text tokens: sample [B,C,H,W], timestep [B], tokens [B,T,D]; gradients adds mse to a target
+ * input, and recompute is unet's. */
 typedef struct text_graph {
     graph *g;
     nn n;
@@ -98,7 +98,7 @@ typedef struct text_graph {
 } text_graph;
 
 int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int batch, int height, int width,
-                     int n_tokens, bool gradients, m2m_error *err);
+                     int n_tokens, bool gradients, bool recompute, m2m_error *err);
 void text_graph_free(text_graph *t);
 
 #endif

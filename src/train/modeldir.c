@@ -110,12 +110,12 @@ static int copy_folder(const char *from, const char *dir, const char *name, cons
     return status;
 }
 
-/* All files of from/name, if there is such a folder; those that are there already in their size stay. */
-static int copy_all(const char *from, const char *dir, const char *name, m2m_error *err)
+/* All files of the folder `source`, if it is there, to `target`; those that are there already in their size stay. */
+static int copy_all(const char *source, const char *target, m2m_error *err)
 {
-    char *source = path_join(from, name), *target = path_join(dir, name), **names = NULL;
-    int n = 0, status = source && target ? 0 : fail(err, M2M_ENOMEM, "no memory for paths");
-    if (!status && dir_exists(source)) {
+    char **names = NULL;
+    int n = 0, status = 0;
+    if (dir_exists(source)) {
         status = dir_make(target, err);
         if (!status) status = dir_list(source, &names, &n, err);
     }
@@ -127,20 +127,23 @@ static int copy_all(const char *from, const char *dir, const char *name, m2m_err
         free(b);
     }
     names_free(&names, n);
+    return status;
+}
+
+static int copy_part(const char *from, const char *dir, const char *name, m2m_error *err)
+{
+    char *source = path_join(from, name), *target = path_join(dir, name);
+    int status = source && target ? copy_all(source, target, err) : fail(err, M2M_ENOMEM, "no memory for paths");
     free(source);
     free(target);
     return status;
 }
 
-/* A task condition that was trained, and the prediction, are written down. */
-static int save_configs(const char *from, const char *unet_from, const char *dir, const char *unet,
-                        set_condition condition, prediction predicted, m2m_error *err)
+/* The schedule of `from` with the prediction that was trained. */
+static int save_schedule(const char *from, const char *dir, prediction predicted, m2m_error *err)
 {
     char *scheduler = path_join(from, "scheduler"), *to = NULL;
-    cJSON *trained = condition == CONDITION_NONE ? NULL : cJSON_CreateString(condition_name(condition));
-    int status = copy_config(unet_from, unet, "config.json", "image_set_attention", "condition", trained, err);
-    if (!status && !scheduler) status = fail(err, M2M_ENOMEM, "no memory for paths");
-    if (!status) status = make_inside(dir, "scheduler", &to, err);
+    int status = scheduler ? make_inside(dir, "scheduler", &to, err) : fail(err, M2M_ENOMEM, "no memory for paths");
     if (!status)
         status = copy_config(scheduler, to, "scheduler_config.json", NULL, "prediction_type",
                              cJSON_CreateString(prediction_types[predicted]), err);
@@ -157,13 +160,124 @@ int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, co
     int status = unet_from ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for paths");
     if (!status) status = copy_named(from, dir, "model_index.json", err);
     if (!status) status = copy_folder(vae_dir, dir, "vae", vae, 2, err);
-    if (!status) status = copy_all(from, dir, "image_encoder", err);
-    if (!status) status = copy_all(from, dir, "feature_extractor", err);
+    if (!status) status = copy_part(from, dir, "image_encoder", err);
+    if (!status) status = copy_part(from, dir, "feature_extractor", err);
     if (!status) status = make_inside(dir, "unet", &inside, err);
-    if (!status) status = save_configs(from, unet_from, dir, inside, condition, predicted, err);
+    cJSON *trained = condition == CONDITION_NONE ? NULL : cJSON_CreateString(condition_name(condition));
+    if (!status)
+        status = copy_config(unet_from, inside, "config.json", "image_set_attention", "condition", trained, err);
+    else cJSON_Delete(trained);
+    if (!status) status = save_schedule(from, dir, predicted, err);
     if (!status) status = params_save(unet, inside, stored, err);
     free(unet_from);
     free(inside);
+    return status;
+}
+
+/* ---- text-to-image ---- */
+
+static bool add_class(cJSON *o, const char *name, const char *library, const char *class_name)
+{
+    cJSON *pair = cJSON_CreateArray();
+    cJSON *first = library ? cJSON_CreateString(library) : cJSON_CreateNull();
+    cJSON *second = class_name ? cJSON_CreateString(class_name) : cJSON_CreateNull();
+    bool good = pair && cJSON_AddItemToArray(pair, first);
+    if (!good) cJSON_Delete(first);
+    if (!good || !cJSON_AddItemToArray(pair, second)) {
+        cJSON_Delete(second);
+        cJSON_Delete(pair);
+        return false;
+    }
+    return json_set(o, name, pair);
+}
+
+/* scheduler: the file whose _class_name it names. */
+static int save_index(const char *dir, const char *scheduler, m2m_error *err)
+{
+    cJSON *o = cJSON_CreateObject(), *steps = NULL;
+    const char *class_name = "DDIMScheduler";
+    char *path = path_join(dir, "model_index.json");
+    int status = o && path ? json_load(&steps, scheduler, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) status = json_or_text(steps, "_class_name", &class_name, err);
+    bool good = !status && cJSON_AddStringToObject(o, "_class_name", "StableDiffusionPipeline") &&
+                add_class(o, "feature_extractor", NULL, NULL) && add_class(o, "safety_checker", NULL, NULL) &&
+                cJSON_AddFalseToObject(o, "requires_safety_checker") &&
+                add_class(o, "scheduler", "diffusers", class_name) &&
+                add_class(o, "text_encoder", "transformers", "CLIPTextModel") &&
+                add_class(o, "tokenizer", "transformers", "CLIPTokenizer") &&
+                add_class(o, "unet", "diffusers", "UNet2DConditionModel") &&
+                add_class(o, "vae", "diffusers", "AutoencoderKL");
+    if (!status) status = good ? json_save(o, path, err) : fail(err, M2M_ENOMEM, "no memory for model_index.json");
+    cJSON_Delete(o);
+    cJSON_Delete(steps);
+    free(path);
+    return status;
+}
+
+static int save_text_unet(const char *from, const char *inside, int width, m2m_error *err)
+{
+    char *folder = component_dir(from, "unet"), *source = folder ? path_join(folder, "config.json") : NULL;
+    char *target = path_join(inside, "config.json");
+    cJSON *config = NULL;
+    int status = source && target ? json_load(&config, source, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) status = unet_json_for_text(config, width, err);
+    if (!status) status = json_save(config, target, err);
+    cJSON_Delete(config);
+    free(folder);
+    free(source);
+    free(target);
+    return status;
+}
+
+/* Weights that are there already stay: they don't change. */
+static int save_text_encoder(const char *dir, const text_parts *p, m2m_error *err)
+{
+    char *inside = NULL, *source = path_join(p->text_encoder, "config.json"), *target = NULL, *file = NULL;
+    cJSON *config = NULL;
+    int status = source ? make_inside(dir, "text_encoder", &inside, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) status = json_load(&config, source, err);
+    if (!status) {
+        target = path_join(inside, "config.json");
+        file = path_join(inside, "model.safetensors");
+        cJSON_DeleteItemFromObjectCaseSensitive(config, "torch_dtype");
+        if (!target || !file || !json_set(config, "dtype", cJSON_CreateString("float32")))
+            status = fail(err, M2M_ENOMEM, "no memory for config.json");
+    }
+    if (!status) status = json_save(config, target, err);
+    if (!status && !file_exists(file)) status = params_save_chosen(p->text, NULL, file, DT_F32, err);
+    cJSON_Delete(config);
+    free(inside);
+    free(source);
+    free(target);
+    free(file);
+    return status;
+}
+
+static int copy_parts(const char *dir, const text_parts *p, m2m_error *err)
+{
+    static const char *const tokenizer[] = {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
+                                            "special_tokens_map.json", "added_tokens.json"};
+    char *vae = path_join(dir, "vae");
+    int status = vae ? copy_all(p->vae, vae, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) status = save_text_encoder(dir, p, err);
+    if (!status)
+        status = copy_folder(p->tokenizer, dir, "tokenizer", tokenizer, sizeof tokenizer / sizeof *tokenizer, err);
+    free(vae);
+    return status;
+}
+
+int modeldir_save_text(const char *dir, const text_parts *parts, const paramset *unet, dtype stored, m2m_error *err)
+{
+    char *inside = NULL, *scheduler = path_join(dir, "scheduler/scheduler_config.json");
+    int status = scheduler ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for paths");
+    if (!status) status = copy_parts(dir, parts, err);
+    if (!status) status = save_schedule(parts->from, dir, parts->predicted, err);
+    if (!status) status = save_index(dir, scheduler, err);
+    if (!status) status = make_inside(dir, "unet", &inside, err);
+    if (!status) status = save_text_unet(parts->from, inside, parts->width, err);
+    if (!status) status = params_save(unet, inside, stored, err);
+    free(inside);
+    free(scheduler);
     return status;
 }
 

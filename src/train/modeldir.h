@@ -24,6 +24,20 @@ int modeldir_save_vae(const char *dir, const char *from, const paramset *params,
 int modeldir_save_m2m(const char *dir, const char *from, const char *vae_dir, const paramset *unet,
                       set_condition condition, prediction predicted, dtype stored, m2m_error *err);
 
+/* What a text-to-image directory is made of, besides its U-Net's weights. */
+typedef struct text_parts {
+    const char *from;            /* the directory with the U-Net's config.json (also M2M's) and the scheduler */
+    const char *vae;             /* folders */
+    const char *text_encoder;
+    const char *tokenizer;
+    const paramset *text;        /* the text encoder's; written as float32: transformers computes in a file's type */
+    int width;                   /* of text states */
+    prediction predicted;
+} text_parts;
+
+/* dir: diffusers' StableDiffusionPipeline. */
+int modeldir_save_text(const char *dir, const text_parts *parts, const paramset *unet, dtype stored, m2m_error *err);
+
 /* CLIPModel's folder with these weights: all files of `from` but weights, model.safetensors, and, for text-to-image
  * models, text_encoder/ with the text tower as a CLIPTextModel. */
 int modeldir_save_clip(const char *dir, const char *from, const paramset *params, dtype stored, m2m_error *err);

@@ -2,7 +2,7 @@
 
 #include "image/draw.h"
 #include "image/image.h"
-#include "image/spec.h"
+#include "train/set_source.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,9 +27,7 @@ int pictures_open(
     *p = (pictures){.size = (int)o->size, .rows = (int)o->sets * images};
     p->variation = (variation){.strength = (float)o->vary, .mirror = o->flip != 0};
     p->plan = (draw_plan){.seed = (uint64_t)o->seed, .sets = (int)o->sets, .draws = 1, .images = images};
-    p->view.width = p->view.height = p->size;
-    int status = parse_fit(o->fit, &p->view.fit, err);
-    if (!status) status = parse_colour(o->background, p->view.background, err);
+    int status = train_view(&p->view, o, err);
     if (!status) status = read_processor(p, dir, err);
     stream_plan plan = {.paths = o->data,
         .view = p->view,

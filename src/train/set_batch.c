@@ -1,14 +1,9 @@
 #include "train/set_batch.h"
 
+#include "train/noising.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-void set_source_close(set_source *s)
-{
-    latents_close(&s->latents);
-    latents_close(&s->features);
-    conditions_close(&s->conditions);
-}
 
 int set_batch_new(set_batch *b, const unet_config *u, const schedule *s, const train_shape *ts, const draw_plan *plan,
                   bool flip, m2m_error *err)
@@ -42,22 +37,6 @@ void set_batch_free(set_batch *b)
     *b = (set_batch){0};
 }
 
-static bool is_good(const set_source *from, int64_t image)
-{
-    return from->latents.good[image] && (!from->features.good || from->features.good[image]) &&
-           (!from->conditions.good || from->conditions.good[image]);
-}
-
-/* Number of an image that is known in full: this one, or the next of its set that is. */
-static int64_t known_image(const loader *l, const set_source *from, loader_item it)
-{
-    int n = dataset_images(l->data, it.set);
-    int64_t first = dataset_first(l->data, it.set);
-    for (int k = 0; k < n; k++)
-        if (is_good(from, first + (it.image + k) % n)) return first + (it.image + k) % n;
-    return -1;
-}
-
 static int load_clean(set_batch *b, loader *l, const set_source *from, int64_t batch, m2m_error *err)
 {
     bool flips[DRAW_MAX_SETS] = {false};
@@ -65,11 +44,10 @@ static int load_clean(set_batch *b, loader *l, const set_source *from, int64_t b
     loader_batch(l, batch, b->items);
     if (b->flip) draw_flips(&b->plan, batch, flips);
     for (int i = 0; i < b->shape.sets * b->shape.images; i++) {
-        int64_t image = known_image(l, from, b->items[i]);
+        int64_t image;
         bool flip = flips[i / b->shape.images];
-        if (image < 0)
-            return fail(err, M2M_EFORMAT, "set %s: none of its images can be read%s",
-                        dataset_key(l->data, b->items[i].set), numbers ? " together with its condition" : "");
+        int status = set_source_image(from, l->data, b->items[i], &image, err);
+        if (status) return status;
         latents_get(&from->latents, image, flip, b->clean + i * b->floats);
         if (b->content != b->clean) latents_get(&from->features, image, flip, b->content + i * b->content_floats);
         if (numbers)
@@ -100,17 +78,8 @@ int set_batch_load(set_batch *b, loader *l, const set_source *from, int64_t batc
     if (status) return status;
     drop(b, batch);
     float *noisy_times = b->times + s->sets * s->images;
-    draw_timesteps(&b->plan, batch, noisy_times);
-    draw_noise(&b->plan, batch, b->floats, b->target);
+    noise_latents(&b->plan, b->schedule, batch, b->floats, b->clean, noisy_times, b->noisy, b->target);
     clean_timesteps(b->u, s, noisy_times, b->times);
-    for (int row = 0; row < s->sets * s->draws * s->images; row++) {
-        int set = row / (s->draws * s->images), image = row % s->images;
-        const float *clean = b->clean + (set * s->images + image) * b->floats;
-        float *noise = b->target + row * b->floats;
-        const int time = (int)noisy_times[row];
-        schedule_add_noise(b->schedule, time, clean, noise, b->noisy + row * b->floats, b->floats);
-        schedule_target(b->schedule, time, clean, noise, noise, b->floats);
-    }
     return 0;
 }
 

@@ -3,21 +3,10 @@
 #ifndef TRAIN_SET_BATCH_H
 #define TRAIN_SET_BATCH_H
 
-#include "data/loader.h"
 #include "diffusion/schedule.h"
 #include "models/m2m.h"
-#include "train/conditions.h"
-#include "train/latents.h"
+#include "train/set_source.h"
 #include "train/timesteps.h"
-
-/* What is known of every image of a data set. */
-typedef struct set_source {
-    latents latents;
-    latents features;        /* M2M-DINO; else zero */
-    conditions conditions;   /* numbers 0: none */
-} set_source;
-
-void set_source_close(set_source *s);
 
 typedef struct set_batch {
     const unet_config *u;

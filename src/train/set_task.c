@@ -2,17 +2,14 @@
  * each image is made once. A task condition may be added to a model that has none. */
 #include "train/task.h"
 
-#include "base/file.h"
 #include "data/loader.h"
-#include "image/spec.h"
 #include "models/m2m.h"
-#include "train/latents.h"
 #include "train/modeldir.h"
+#include "train/noising.h"
 #include "train/set_check.h"
 #include "train/set_batch.h"
 #include "train/timesteps.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,11 +109,7 @@ static int open_models(set_task *s, m2m_error *err)
         status = fail(err, M2M_EUNSUPPORTED, "%s: its U-Net has no image_set_attention", s->from);
     if (!status) status = vae_model_open(&s->vae, s->from, true, err);
     if (!status && is_dino(s)) status = vision_open(&s->vision, s->from, true, s->unet.config.cross_dim, err);
-    char *path = status ? NULL : path_join(s->from, "scheduler/scheduler_config.json");
-    if (!status) status = path ? schedule_load(&s->schedule, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
-    free(path);
-    for (int i = 0; !status && o->prediction_type && i < PREDICTIONS; i++)
-        if (!strcmp(o->prediction_type, prediction_types[i])) s->schedule.prediction = (prediction)i;
+    if (!status) status = train_schedule(&s->schedule, s->from, o, err);
     if (!status && o->flip && s->unet.config.condition == CONDITION_CAMERA)
         status = fail(err, M2M_EINVAL, "flip: a mirrored image has no camera; wanted false with condition camera");
     if (!status) status = params_prepare(s->unet.params, (uint64_t)o->seed, o->train_only, err);
@@ -124,33 +117,19 @@ static int open_models(set_task *s, m2m_error *err)
     return status;
 }
 
-/* what: "train" or "val"; latents in WHAT.safetensors, features in WHAT_features.safetensors. */
 static int open_source(set_task *s, set_source *to, const char *what, const dataset *d, bool flips, m2m_error *err)
 {
-    char *dir = path_join(s->o->output, "latents"), *path = NULL, *seen = NULL;
-    latents_source vae = {.vae = &s->vae}, eyes = {.vision = &s->vision};
-    if (!dir || asprintf(&path, "%s/%s.safetensors", dir, what) < 0) path = NULL;
-    if (!dir || asprintf(&seen, "%s/%s_features.safetensors", dir, what) < 0) seen = NULL;
-    int status = path && seen ? 0 : fail(err, M2M_ENOMEM, "no memory for a path");
-    if (!status && (!s->o->stored_latents || is_dino(s))) status = dir_make(dir, err);
-    if (!status && s->o->stored_latents) status = latents_open_stored(&to->latents, d, &s->view, &s->vae, err);
-    else if (!status) status = latents_open(&to->latents, path, d, &s->view, &vae, flips, s->be, s->calls, err);
-    if (!status && is_dino(s))
-        status = latents_open(&to->features, seen, d, &s->view, &eyes, flips, s->be, s->calls, err);
-    if (!status) status = conditions_open(&to->conditions, d, s->unet.config.condition, s->calls, err);
-    free(dir);
-    free(path);
-    free(seen);
-    return status;
+    set_source_plan plan = {.output = s->o->output, .what = what, .data = d, .view = &s->view, .vae = &s->vae,
+                            .vision = is_dino(s) ? &s->vision : NULL, .condition = s->unet.config.condition,
+                            .stored = s->o->stored_latents != 0, .flips = flips, .be = s->be, .calls = s->calls};
+    return set_source_open(to, &plan, err);
 }
 
 static int open_data(set_task *s, m2m_error *err)
 {
     const m2m_train_options *o = s->o;
     int n = (int)o->images;
-    s->view.width = s->view.height = (int)o->size;
-    int status = parse_fit(o->fit, &s->view.fit, err);
-    if (!status) status = parse_colour(o->background, s->view.background, err);
+    int status = train_view(&s->view, o, err);
     if (!status && o->stored_latents && o->flip)
         status = fail(err, M2M_EINVAL, "flip: can't be on together with stored_latents: latents can't be mirrored");
     if (!status) status = dataset_open(&s->data, o->data, n, err);
@@ -210,11 +189,8 @@ task *set_task_new(const m2m_train_options *o, backend *be, const m2m_calls *cal
     }
     s->base.params = s->unet.params;
     s->base.grads = s->graph.grads;
-    s->base.bytes = paramset_bytes(s->unet.params) + paramset_bytes(s->vae.params) +
-                    (size_t)(s->source.latents.images * s->source.latents.floats) * sizeof(uint16_t);
-    if (is_dino(s))
-        s->base.bytes += paramset_bytes(s->vision.encoder.params) +
-                         (size_t)(s->source.features.images * s->source.features.floats) * sizeof(uint16_t);
+    s->base.bytes = paramset_bytes(s->unet.params) + paramset_bytes(s->vae.params) + set_source_bytes(&s->source);
+    if (is_dino(s)) s->base.bytes += paramset_bytes(s->vision.encoder.params);
     s->base.fingerprint = dataset_fingerprint(s->data);
     s->base.sets = o->sets;
     return &s->base;

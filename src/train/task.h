@@ -40,6 +40,7 @@ struct task {
  * failure. */
 task *set_task_new(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
 task *vae_task_new(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
+task *text_task_new(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
 task *clip_task_new(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
 task *encoder_task_new(const m2m_train_options *o, backend *be, const m2m_calls *calls, m2m_error *err);
 

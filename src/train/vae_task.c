@@ -5,10 +5,10 @@
 #include "base/json.h"
 #include "image/draw.h"
 #include "image/image.h"
-#include "image/spec.h"
 #include "models/vae_graph.h"
 #include "models/component.h"
 #include "train/modeldir.h"
+#include "train/set_source.h"
 #include "train/stream.h"
 #include "train/timesteps.h"
 #include "train/vae_start.h"
@@ -169,9 +169,7 @@ static const task_kind kind = {"vae", run, validate, sample, save, free_task};
 static int open_data(vae_task *v, m2m_error *err)
 {
     const m2m_train_options *o = v->o;
-    v->view.width = v->view.height = (int)o->size;
-    int status = parse_fit(o->fit, &v->view.fit, err);
-    if (!status) status = parse_colour(o->background, v->view.background, err);
+    int status = train_view(&v->view, o, err);
     stream_plan plan = {
         .paths = o->data, .view = v->view, .seed = (uint64_t)o->seed, .sets = v->batch, .calls = v->calls};
     if (!status) status = stream_open(&v->train, &plan, err);
