@@ -38,12 +38,15 @@ def caption(entry, reworded=0.0):
 
 
 def write_tsv(index, split, path):
-    """Held-out styles never, the names of one split only: names of one subject are all in the same one."""
+    """Held-out styles never, the names of one split only: names of one subject are all in the same one. In an order by
+    chance, so that the first few are a fair choice."""
     styles = sorted({e["style"] for e in index if e["split"] != "val_style"})
     names = sorted({name_of(e) for e in index if e["split"] == split})
+    lines = [f"{name.replace(' ', '-')}/{style}\t{plain_caption(name, style)}\n" for name in names for style in styles]
+    random.Random("m2m captions " + split).shuffle(lines)
     with open(path, "w", encoding="utf-8") as f:
-        f.writelines(f"{name.replace(' ', '-')}/{style}\t{plain_caption(name, style)}\n" for name in names for style in styles)
-    return len(names) * len(styles)
+        f.writelines(lines)
+    return len(lines)
 
 
 def grounds(key, n):
