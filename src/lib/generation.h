@@ -27,7 +27,7 @@ typedef struct generation {
     int first_condition;     /* images before it have none */
     float *noise;            /* [n, C,h,w] from a file, or NULL */
     float *made;             /* [n, C,h,w] */
-    float *trajectory;       /* [n, steps+1, C,h,w], or NULL */
+    float *trajectory;       /* [n, calls of the model + 1, C,h,w], or NULL */
     float *image;            /* [3, H, W] */
     pixels *decoder;
     sight *sight;            /* M2M-DINO */
