@@ -16,11 +16,11 @@ static int make_part(outdir *d, size_t n, m2m_error *err)
     memcpy(part, d->path, n);
     part[n] = 0;
     struct stat st;
-    if (!stat(part, &st)) {
-        if (S_ISDIR(st.st_mode)) return 0;
-        return fail(err, M2M_EIO, "%s: is a file, wanted a directory", part);
+    if (mkdir(part, 0777)) {    /* a sibling that starts at the same moment may have made it just now */
+        int number = errno;
+        if (stat(part, &st)) return fail(err, M2M_EIO, "%s: can't make this directory: %s", part, strerror(number));
+        return S_ISDIR(st.st_mode) ? 0 : fail(err, M2M_EIO, "%s: is a file, wanted a directory", part);
     }
-    if (mkdir(part, 0777)) return fail(err, M2M_EIO, "%s: can't make this directory: %s", part, strerror(errno));
     if (!d->made) d->made = n;
     return 0;
 }

@@ -140,7 +140,7 @@ static void describe_look(str *s, const look *l)
     if (l->figure == FIGURE_LINE || l->figure == FIGURE_STICKER) add_real(s, "width", l->width);
     if (l->figure == FIGURE_PIXEL) str_printf(s, ", \"cells\": %d, \"levels\": %d", l->cells, l->levels);
     for (int i = 0; i < l->n_colours; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "colour_%d", i);
         add_colour(s, name, l->colours[i]);
     }

@@ -12,7 +12,7 @@ typedef struct composed {
     char key[COMPOSE_KEY];
     family family;
     shard_field fields[COMPOSE_IMAGES + 2];
-    char suffixes[COMPOSE_IMAGES][12];
+    char suffixes[COMPOSE_IMAGES][16];
     int n;                     /* fields in use */
 } composed;
 

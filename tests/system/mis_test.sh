@@ -52,7 +52,9 @@ same() { # OUT what
 }
 
 # ---- One run ---------------------------------------------------------------------------------------------------------
+took=$(date +%s.%N)
 mis "$work/whole" >"$work/log"
+took=$(awk "BEGIN { print $(date +%s.%N) - $took }")
 sums "$work/whole" >"$work/whole.sums"
 grep -q "captions: $((CAPTIONS + 4)) lines, $CAPTIONS used" "$work/log" || die "counts: $(cat "$work/log")"
 grep -q "left out: 1 over [0-9]* tokens, 1 without column, 1 empty, 1 not UTF-8, 0 over-long lines" "$work/log" ||
@@ -71,18 +73,18 @@ pids=
 for i in 1 2 3 4; do
     (
         export SLURM_ARRAY_TASK_ID=$i SLURM_ARRAY_TASK_MIN=1 SLURM_ARRAY_TASK_MAX=4 SLURM_ARRAY_TASK_COUNT=4
-        mis "$work/array" >"$work/log.$i"
+        mis "$work/array" >"$work/log.$i" 2>&1
     ) &
     pids="$pids $!"
 done
-for pid in $pids; do wait "$pid" || die "array task: exit status $?"; done
+for pid in $pids; do wait "$pid" || die "array task: exit status $?: $(tail -qn 2 "$work"/log.[1-4])"; done
 same "$work/array" "4 tasks of an array job"
 
 if command -v mpirun >/dev/null; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     timeout 120 mpirun -n 2 --bind-to none "$M2M_PROGRAM" data mis "$SD" "$work/captions.tsv" -o "$work/mpi" \
         --images "$IMAGES" --steps 3 --shard 2 --latents --validation 0.2 --test 0.2 --threads 1 >"$work/log" 2>&1 ||
-        die "mpirun: $(tail -n 3 "$work/log")"
+        die "mpirun: $(grep "^m2m:" "$work/log" || tail -n 3 "$work/log")"
     grep -q "share 1/2" "$work/log" || die "mpirun: no rank took share 1/2: $(cat "$work/log")"
     same "$work/mpi" "2 ranks of mpirun"
 else
@@ -90,14 +92,16 @@ else
 fi
 
 # ---- Deaths -----------------------------------------------------------------------------------------------------------
-kills=0
-while [ $kills -lt "$KILLS" ]; do
+# At random moments of a run as long as the first one was; a machine may be fast, so one that ended too early is begun anew.
+kills=0 begun=0
+while [ $kills -lt "$KILLS" ] && [ $begun -lt 20 ]; do
+    begun=$((begun + 1))
+    [ $kills -gt 0 ] || rm -rf "$work/killed"
     become_mis "$work/killed" >/dev/null &
     pid=$!
-    sleep "0.$((100 + $(od -An -N2 -tu2 /dev/urandom) % 200))"
-    kill -9 "$pid" 2>/dev/null || break
+    sleep "$(awk "BEGIN { print $took * (0.05 + 0.75 * $(od -An -N2 -tu2 /dev/urandom) / 65536) }")"
+    if kill -9 "$pid" 2>/dev/null; then kills=$((kills + 1)); elif [ $kills -gt 0 ]; then break; fi
     wait "$pid" 2>/dev/null || true
-    kills=$((kills + 1))
 done
 [ "$kills" -gt 0 ] || die "no run was killed"
 mis "$work/killed" >/dev/null
@@ -106,9 +110,11 @@ same "$work/killed" "killed $kills times"
 become_mis "$work/stopped" --batch 1 >"$work/log" 2>&1 &
 pid=$!
 until ls "$work"/stopped/train/*.part >/dev/null 2>&1; do sleep 0.02; done
+kill -STOP "$pid" || die "the first run ended before it was stopped"
 "$M2M_PROGRAM" data mis "$SD" "$work/captions.tsv" -o "$work/stopped" --images "$IMAGES" --steps 3 --shard 2 --latents \
     --validation 0.2 --test 0.2 >/dev/null 2>"$work/second" && die "two runs on one output were not noticed"
-kill -INT "$pid" || die "the first run ended before it was stopped"
+kill -INT "$pid"
+kill -CONT "$pid"
 wait "$pid" && die "Ctrl-C: exit status 0" || [ $? = 130 ] || die "Ctrl-C: $(cat "$work/log")"
 grep -q "another run is writing it" "$work/second" || die "two runs: $(cat "$work/second")"
 mis "$work/stopped" >/dev/null
