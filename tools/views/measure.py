@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Generated against true views of held-out objects, with the true camera and, as a control, with another view's.
 
-usage: measure.py MODEL DIR [--objects 40] [--targets 3] [--guidance 2] [--steps 50] [--program build/release/m2m] [--encoder DIR]
+usage: measure.py MODEL DIR [--objects 40] [--targets 3] [--guidance 2] [--condition-guidance S] [--steps 50]
+                  [--program build/release/m2m] [--encoder DIR]
 
 DIR is tools/views/make.py's val/. View 0 is given; of each object --targets other views are made from it alone, from the same noise with the true camera
-and with the wrong one (the camera of the view after the target). PSNR in dB and 1 - SSIM against the true view; below, the same for the given view itself.
+and with the wrong one (the camera of the view after the target). PSNR in dB and 1 - SSIM against the true view; below, the same for the given view itself,
+and the mean of true minus wrong, pair by pair.
 --encoder adds 1 - cosine of the mean tokens of a model directory's image_encoder.
 """
 import argparse
@@ -53,7 +55,7 @@ class Measure:
     def make(self, given, poses, seed):
         np.save(self.folder / "poses.npy", poses)
         self.run("generate", self.args.model, "-i", given, "-n", 1, "--camera", self.folder / "poses.npy", "--seed", seed, "--steps", self.args.steps,
-                 "--guidance", self.args.guidance, "-o", self.folder / "out")
+                 "--guidance", self.args.guidance, "--condition-guidance", self.args.condition_guidance, "-o", self.folder / "out")
         return self.folder / "out/000.png"
 
     def features(self, path):
@@ -75,6 +77,7 @@ def main():
     p.add_argument("--objects", type=int, default=40)
     p.add_argument("--targets", type=int, default=3)
     p.add_argument("--guidance", type=float, default=2)
+    p.add_argument("--condition-guidance", type=float, default=-1)
     p.add_argument("--steps", type=int, default=50)
     p.add_argument("--program", default=str(ROOT / "build/release/m2m"))
     p.add_argument("--encoder")
@@ -89,10 +92,11 @@ def main():
                 rows[name].append(m.distances(made, view[target]))
             rows["given view"].append(m.distances(view[0], view[target]))
     print(f"{len(rows['true camera'])} views; mean and standard error of PSNR, 1 - SSIM" + (", 1 - cosine" if args.encoder else ""))
+    rows["true - wrong"] = np.subtract(rows["true camera"], rows["wrong camera"])
     for name, values in rows.items():
         v = np.array(values)
         print(f"{name:13}", "  ".join(f"{a:.4f} +- {b:.4f}" for a, b in zip(v.mean(0), v.std(0) / len(v) ** 0.5)))
-    better = np.mean(np.array(rows["true camera"])[:, 0] > np.array(rows["wrong camera"])[:, 0])
+    better = np.mean(rows["true - wrong"][:, 0] > 0)
     print(f"the true camera's image has the higher PSNR in {100 * better:.0f} %")
 
 
