@@ -22,7 +22,8 @@ enum {
     RNG_MIS = 7,
     RNG_IMPORT = 8,
     RNG_STEP = 9,  /* + 256 * step of the sampler */
-    RNG_START = 10 /* weights that training draws by a rule of its own */
+    RNG_START = 10, /* weights that training draws by a rule of its own */
+    RNG_CONTEXT = 11 /* what generated context images are noised with */
 };
 
 /* One block: four words for a counter and a key. */

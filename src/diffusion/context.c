@@ -185,6 +185,14 @@ static int fill_slot(context *c, int slot, const context_image *image, float tim
     return encode(c, slot, image, timestep, err);
 }
 
+int context_choose(int count, int given, int window, int anchors, int *index)
+{
+    int kept = anchors < 0 || anchors > given ? given : anchors, n = count < window ? count : window;
+    if (kept > n) kept = n;
+    for (int i = 0; i < n; i++) index[i] = i < kept ? i : count - n + i;
+    return n;
+}
+
 /* Moves slots [first + by, first + window) to the front of their lane: the oldest images leave. */
 static void shift(context *c, int first, int by)
 {
@@ -202,9 +210,10 @@ int context_set(context *c, int lane, const context_image *images, int n, float 
     float t = c->u->clean_timestep == CLEAN_TIMESTEP_SAME ? timestep : (float)c->u->clean_timestep;
     if (c->clean.timestep == NULL) t = 0;        /* features know no timestep */
     int from = 0, status = 0;    /* where the new context's oldest image stands among the slots */
-    while (n > 0 && from < window && !holds(c, first + from, &images[0], t)) from++;
+    while (n > 0 && from < window && !holds(c, first + from, &images[0], t + (float)images[0].level)) from++;
     if (from > 0 && from < window) shift(c, first, from);
-    for (int s = 0; s < n && !status; s++) status = fill_slot(c, first + s, &images[s], t, err);
+    for (int s = 0; s < n && !status; s++)
+        status = fill_slot(c, first + s, &images[s], t + (float)images[s].level, err);
     if (!status && c->shape.with_zero && n > 0)
         status = fill_slot(c, c->slots - 1, &(context_image){.content = c->zero}, t, err);
     return status;

@@ -1,11 +1,11 @@
 /* The context cache (spec 10.1, 10.2, 10.4): keys and values of clean images, computed once per image and kept for all
  * steps, all later images and all guidance branches.
  *
- * A lane of slots holds the last W images, oldest first, as the sampling step's attention reads them; there are no
- * positions, so nothing else needs to be told. Guidance by eq. 7 has two lanes, the images with their task conditions
- * and without. Slots are keyed by content: the latent (M2M-Self) or the features (M2M-DINO), the task condition, and
- * the timestep where clean images carry that of the noisy one; so a stale entry cannot be used. What another slot
- * holds already is copied from there. One zero image, without condition, serves every unconditional pass of M2M-Self: a
+ * A lane of slots holds the images seen, at most W, oldest first, as the sampling step's attention reads them; there
+ * are no positions, so nothing else needs to be told. Guidance by eq. 7 has two lanes, the images with their task
+ * conditions and without. Slots are keyed by content: the latent (M2M-Self) or the features (M2M-DINO), the task
+ * condition, and the timestep that the clean image carries; so a stale entry cannot be used. What another slot holds
+ * already is copied from there. One zero image, without condition, serves every unconditional pass of M2M-Self: a
  * softmax over W equal keys is the softmax over one. */
 #ifndef DIFFUSION_CONTEXT_H
 #define DIFFUSION_CONTEXT_H
@@ -20,6 +20,8 @@ enum { MAX_LANES = 2 };
 typedef struct context_image {
     const float *content;        /* latent [C,H,W] or features [L,D] */
     const float *condition;      /* numbers of its task condition; NULL: absent */
+    int level;                   /* timestep that the latent was noised to, 0: clean. The network is told by the image's
+                                  * own timestep, clean_timestep + level (M2M-Self, an integer clean_timestep) */
 } context_image;
 
 typedef struct context_shape {
@@ -44,6 +46,11 @@ int context_set(context *c, int lane, const context_image *images, int n, float 
 /* Forgets everything that was computed (for measuring what the cache is worth). */
 void context_clear(context *c);
 int64_t context_encoded(const context *c);         /* images encoded so far, zero images included */
+
+/* Which images of a set of `count`, the first `given` of them given, the next one sees: all while `window` holds them;
+ * else the first `anchors` of the given ones (-1: all of these; at most the window), which stay, and behind them as
+ * many of the last as still fit. Into index [window], in the set's order; returns how many. */
+int context_choose(int count, int given, int window, int anchors, int *index);
 
 /* Keys or values of a layer: backend memory [W, L, C]; of the zero image [1, L, C]. */
 const void *context_keys(const context *c, int lane, int layer);

@@ -1,5 +1,6 @@
 #include "diffusion/rollout.h"
 
+#include "base/rng.h"
 #include "diffusion/guide.h"
 
 #include <math.h>
@@ -19,7 +20,10 @@ struct rollout {
     size_t floats, content;      /* of a latent, of an image's content */
     context_image *images;       /* the set so far, oldest first; owned: one block each, content before condition */
     int count, capacity;
+    int given;                   /* of the set, the first ones */
     context_image *seen;         /* [window] */
+    int *index;                  /* [window] of the images seen */
+    double signal, spoilt;       /* shares of image and noise in a made context image */
     float *scaled, *predicted;   /* [C,H,W]; [branches, C,H,W] */
     float *fresh;                /* [C,H,W] */
 };
@@ -68,6 +72,23 @@ static int build(rollout *r, paramset *params, int height, int width, m2m_error 
     return exec_alloc(r->x, err);
 }
 
+static int check_context(rollout *r, const schedule *s, m2m_error *err)
+{
+    const rollout_options *o = &r->o;
+    if (o->anchors > o->window)
+        return fail(err, M2M_EINVAL, "anchors: %d stay in a window of %d, wanted at most as many", o->anchors,
+                    o->window);
+    if (o->context_noise == 0) return 0;
+    int status = context_noise_fits(r->u, err);
+    if (status) return status;
+    if (o->context_noise < 0 || o->context_noise >= s->train_steps)
+        return fail(err, M2M_EINVAL, "context_noise: %d, wanted a timestep of the schedule, 0..%d", o->context_noise,
+                    s->train_steps - 1);
+    r->signal = schedule_signal(s, o->context_noise);
+    r->spoilt = schedule_noise(s, o->context_noise);
+    return 0;
+}
+
 rollout *rollout_new(const unet_config *u, paramset *params, backend *be, const schedule *s, int height, int width,
                      const rollout_options *o, m2m_error *err)
 {
@@ -84,8 +105,9 @@ rollout *rollout_new(const unet_config *u, paramset *params, backend *be, const 
     r->fresh = malloc(r->floats * sizeof(float));
     r->predicted = malloc((size_t)r->plan.rows * r->floats * sizeof(float));
     r->seen = calloc((size_t)o->window, sizeof *r->seen);
-    bool ok = r->sampler != NULL;
-    if (ok && (!r->scaled || !r->fresh || !r->predicted || !r->seen))
+    r->index = calloc((size_t)o->window, sizeof *r->index);
+    bool ok = r->sampler != NULL && !check_context(r, s, err);
+    if (ok && (!r->scaled || !r->fresh || !r->predicted || !r->seen || !r->index))
         ok = !fail(err, M2M_ENOMEM, "no memory for a latent of %zu floats", r->floats);
     if (ok && !build(r, params, height, width, err)) return r;
     rollout_free(r);
@@ -98,6 +120,7 @@ void rollout_free(rollout *r)
     for (int i = 0; i < r->count; i++) free((float *)r->images[i].content);
     free(r->images);
     free(r->seen);
+    free(r->index);
     free(r->scaled);
     free(r->fresh);
     free(r->predicted);
@@ -116,7 +139,7 @@ int64_t rollout_encoded(const rollout *r) { return context_encoded(r->context); 
 int rollout_steps(const rollout *r) { return sampler_steps(r->sampler); }
 int rollout_branches(const rollout *r) { return r->plan.rows; }
 
-int rollout_add(rollout *r, const context_image *image, m2m_error *err)
+static int append(rollout *r, const context_image *image, m2m_error *err)
 {
     if (r->count == r->capacity) {
         int capacity = r->capacity ? 2 * r->capacity : 16;
@@ -130,8 +153,25 @@ int rollout_add(rollout *r, const context_image *image, m2m_error *err)
     if (!copy) return fail(err, M2M_ENOMEM, "no memory for an image of %zu floats", r->content);
     memcpy(copy, image->content, r->content * sizeof *copy);
     if (image->condition) memcpy(copy + r->content, image->condition, numbers * sizeof *copy);
-    r->images[r->count++] = (context_image){copy, image->condition ? copy + r->content : NULL};
+    r->images[r->count++] = (context_image){copy, image->condition ? copy + r->content : NULL, image->level};
     return 0;
+}
+
+int rollout_add(rollout *r, const context_image *image, m2m_error *err)
+{
+    check(r->given == r->count, "a given image behind %d made ones", r->count - r->given);
+    int status = append(r, image, err);
+    if (!status) r->given = r->count;
+    return status;
+}
+
+int rollout_add_made(rollout *r, const context_image *image, uint64_t seed, uint32_t index, m2m_error *err)
+{
+    if (r->o.context_noise == 0) return append(r, image, err);
+    rng_normal(seed, RNG_CONTEXT, index, r->fresh, r->floats);
+    for (size_t i = 0; i < r->floats; i++)
+        r->fresh[i] = (float)(r->signal * image->content[i] + r->spoilt * r->fresh[i]);
+    return append(r, &(context_image){r->fresh, image->condition, r->o.context_noise}, err);
 }
 
 static int write_lens(rollout *r, int images, m2m_error *err)
@@ -149,12 +189,12 @@ static int write_lens(rollout *r, int images, m2m_error *err)
 /* The context that the next image sees, at timestep t. */
 static int set_context(rollout *r, float t, m2m_error *err)
 {
-    int n = r->count < r->o.window ? r->count : r->o.window, status = 0;
+    int n = context_choose(r->count, r->given, r->o.window, r->o.anchors, r->index), status = 0;
     if (r->o.no_cache) context_clear(r->context);
     for (int row = 0; row < r->plan.rows && !status; row++) {
         guide_branch b = r->plan.branch[row];
         for (int i = 0; i < n; i++) {
-            r->seen[i] = r->images[r->count - n + i];
+            r->seen[i] = r->images[r->index[i]];
             if (b == GUIDE_IMAGES) r->seen[i].condition = NULL;
         }
         if (r->lane[b] >= 0) status = context_set(r->context, r->lane[b], r->seen, n, t, err);

@@ -1,6 +1,10 @@
-/* Auto-regressive generation (spec 5): images one after another, each denoised with the last W images as context.
- * Works on latents; pixels are the caller's matter. A finished image enters the context by rollout_add: for M2M-Self
- * its latent as it is, for M2M-DINO its features. */
+/* Auto-regressive generation (spec 5): images one after another, each denoised with the last W images as context, or
+ * with what context_choose keeps of them. Works on latents; pixels are the caller's matter. A finished image enters
+ * the context by rollout_add_made: for M2M-Self its latent, for M2M-DINO its features.
+ *
+ * Context noise (spec 11; the conditioning augmentation of cascades, Ho et al. 2021, arXiv 2106.15282, for contexts):
+ * a model that was trained on noisy context reads what it made itself noised to timestep t0, and is told so by the
+ * clean image's timestep. What is faulty in a made image then drowns in the noise. Given images stay clean. */
 #ifndef DIFFUSION_ROLLOUT_H
 #define DIFFUSION_ROLLOUT_H
 
@@ -15,6 +19,9 @@ typedef struct rollout_options {
     double condition_guidance;   /* s_C of eq. 7; negative: as guidance, both dropped together */
     const char *sampler;     /* "ddim", "euler" */
     int window;
+    int anchors;             /* of context_choose */
+    int context_noise;       /* t0: timestep that made images are noised to; 0: none. M2M-Self with an integer
+                              * clean_timestep only */
     int tokens;              /* L of M2M-DINO's features */
     bool no_cache;           /* forget the context before every step */
 } rollout_options;
@@ -31,8 +38,10 @@ int64_t rollout_encoded(const rollout *r);         /* clean images encoded so fa
 int rollout_steps(const rollout *r);               /* calls per image: steps, with PNDM one more */
 int rollout_branches(const rollout *r);            /* forwards of the U-Net per step */
 
-/* Appends an image to the set (copied). */
+/* Appends a given image to the set (copied). All given ones come before the first made one. */
 int rollout_add(rollout *r, const context_image *image, m2m_error *err);
+/* Appends made image number `index`, clean (copied); with context_noise noised by (seed, index) and nothing else. */
+int rollout_add_made(rollout *r, const context_image *image, uint64_t seed, uint32_t index, m2m_error *err);
 
 /* Called after each step with the step's number, 1..steps; non-zero cancels. */
 typedef int rollout_step(void *user, int step, int steps);

@@ -70,7 +70,8 @@ static int open_rollout(generation *q, m2m_error *err)
     const m2m_generate_options *o = q->o;
     const m2m_model *m = q->m;
     rollout_options r = {.steps = (int)o->steps, .guidance = o->guidance, .sampler = o->scheduler,
-                         .window = (int)o->window, .no_cache = o->no_cache != 0, .tokens = q->tokens,
+                         .window = (int)o->window, .anchors = (int)o->anchors,
+                         .context_noise = (int)o->context_noise, .no_cache = o->no_cache != 0, .tokens = q->tokens,
                          .conditioned = q->conditions != NULL, .condition_guidance = o->condition_guidance};
     q->rollout =
         rollout_new(&m->unet.config, m->unet.params, q->be, &m->schedule, q->latent_h, q->latent_w, &r, err);
@@ -112,7 +113,7 @@ static int prepare(generation *q, const m2m_image *given, int n_given, m2m_error
     if (!status) status = tell_plan(q, err);
     if (!status && q->given && !q->o->latents) status = given_encode(q, given, err);
     for (int i = 0; i < q->given && !status; i++) {
-        context_image image = {q->contents + i * q->content, given_condition(q, i)};
+        context_image image = {q->contents + i * q->content, given_condition(q, i), 0};
         status = rollout_add(q->rollout, &image, err);
     }
     return status;
@@ -131,11 +132,15 @@ static int remember(generation *q, int i, const m2m_image *made, m2m_error *err)
 {
     const float *condition = given_condition(q, q->given + i);
     if (i + 1 == q->o->n || from_text(q)) return 0;
-    if (!q->sight) return rollout_add(q->rollout, &(context_image){q->made + i * q->floats, condition}, err);
+    uint64_t seed = (uint64_t)q->o->seed;
+    if (!q->sight) {
+        context_image image = {q->made + i * q->floats, condition, 0};
+        return rollout_add_made(q->rollout, &image, seed, (uint32_t)i, err);
+    }
     float *seen = malloc((size_t)q->content * sizeof *seen);
     if (!seen) return fail(err, M2M_ENOMEM, "no memory for features");
     int status = sight_run(q->sight, made, seen, err);
-    if (!status) status = rollout_add(q->rollout, &(context_image){seen, condition}, err);
+    if (!status) status = rollout_add_made(q->rollout, &(context_image){seen, condition, 0}, seed, (uint32_t)i, err);
     free(seen);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "diffusion/context.h"
 #include "m2m_version.h"
 
 #include <cjson/cJSON.h>
@@ -70,18 +71,20 @@ static bool add_context_image(cJSON *list, const m2m_image *img, const char *rol
     return cJSON_AddStringToObject(item, "sha256", hash) && cJSON_AddStringToObject(item, "role", role);
 }
 
-/* The last `window` of the given images followed by the made ones before this. */
+/* What this image looked at, of the given images followed by the made ones before this. */
 static bool add_context(cJSON *o, const record *r)
 {
     cJSON *list = cJSON_AddArrayToObject(o, "context");
-    int64_t all = (int64_t)r->n_given + r->index, first = all > r->options->window ? all - r->options->window : 0;
-    bool good = list != NULL;
-    if (r->options->prompt) return good;          /* images from a prompt don't look at each other */
-    for (int64_t i = first; i < all && good; i++) {
-        bool user = i < r->n_given;
-        const m2m_image *img = user ? &r->given[i] : &r->made[i - r->n_given];
+    if (r->options->prompt) return list != NULL;          /* images from a prompt don't look at each other */
+    int window = (int)r->options->window, *index = malloc((size_t)window * sizeof *index);
+    bool good = list && index;
+    int n = good ? context_choose(r->n_given + r->index, r->n_given, window, (int)r->options->anchors, index) : 0;
+    for (int i = 0; i < n && good; i++) {
+        bool user = index[i] < r->n_given;
+        const m2m_image *img = user ? &r->given[index[i]] : &r->made[index[i] - r->n_given];
         good = img->data && add_context_image(list, img, user ? "user" : "generated");
     }
+    free(index);
     return good;
 }
 
@@ -113,6 +116,8 @@ static bool add_facts(cJSON *o, const record *r)
         cJSON_AddNumberToObject(o, "steps", (double)q->steps),
         cJSON_AddNumberToObject(o, "guidance", q->guidance),
         cJSON_AddNumberToObject(o, "window", (double)q->window),
+        cJSON_AddNumberToObject(o, "anchors", (double)q->anchors),
+        cJSON_AddNumberToObject(o, "context_noise", (double)q->context_noise),
         q->condition_guidance < 0 ? cJSON_AddNullToObject(o, "condition_guidance")
                                   : cJSON_AddNumberToObject(o, "condition_guidance", q->condition_guidance),
         q->prompt ? cJSON_AddStringToObject(o, "prompt", q->prompt) : cJSON_AddNullToObject(o, "prompt"),

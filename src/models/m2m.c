@@ -127,6 +127,16 @@ void clean_timesteps(const unet_config *u, const train_shape *s, const float *no
         clean[i] = u->clean_timestep == CLEAN_TIMESTEP_SAME ? noisy[i] : (float)u->clean_timestep;
 }
 
+int context_noise_fits(const unet_config *u, m2m_error *err)
+{
+    if (!is_self(u))
+        return fail(err, M2M_EINVAL, "context_noise: the U-Net is no M2M-Self, wanted 0: only latents can be noised");
+    if (u->clean_timestep == CLEAN_TIMESTEP_SAME)
+        return fail(err, M2M_EINVAL, "context_noise: clean_timestep is \"same\", wanted 0: the clean images' timestep "
+                    "tells their noise, so it must be an integer otherwise");
+    return 0;
+}
+
 int train_graph_write_lens(const train_graph *t, exec *x, m2m_error *err)
 {
     const cross *c = &t->c;

@@ -47,6 +47,10 @@ int train_graph_write_condition(const train_graph *t, exec *x, const float *valu
 /* Clean timesteps [S*N] for noisy ones [S*M*N]: the integer of the configuration, or those of the noisy twins. */
 void clean_timesteps(const unet_config *u, const train_shape *s, const float *noisy, float *clean);
 
+/* Whether clean images may be noised and told so by their timestep (spec 11, context noise): M2M-Self with an integer
+ * clean_timestep. Else M2M_EINVAL. */
+int context_noise_fits(const unet_config *u, m2m_error *err);
+
 /* Floats of one image's context. */
 int64_t context_floats(const unet_config *u, int height, int width, int tokens);
 

@@ -84,6 +84,7 @@ static uint64_t fingerprint_of(const loop *l)
     int64_t parts[] = {o->seed, o->sets, o->images, o->draws, o->accumulate, o->size, o->flip, o->keep_order, o->gaps};
     uint64_t h = l->t->fingerprint;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) h = (h ^ (uint64_t)parts[i]) * 0x100000001b3u;
+    if (o->context_noise) h = (h ^ (uint64_t)o->context_noise) * 0x100000001b3u;   /* older runs' stay theirs */
     const char *const texts[] = {o->train_only, o->prediction_type};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         for (const char *c = texts[i]; c && *c; c++) h = (h ^ (uint8_t)*c) * 0x100000001b3u;

@@ -28,3 +28,22 @@ void noise_latents(const draw_plan *d, const schedule *s, int64_t batch, int64_t
         schedule_target(s, time, from, noise, noise, floats);
     }
 }
+
+void noise_context(const draw_plan *d, const schedule *s, int64_t batch, int64_t floats, const float *content,
+                   const bool *dropped, float *context, float *times)
+{
+    int level[DRAW_MAX_SETS];
+    draw_context_levels(d, batch, level);
+    for (int set = 0; set < d->sets; set++) {
+        if (dropped[set]) level[set] = 0;
+        for (int i = 0; i < d->images; i++, content += floats, context += floats) {
+            times[set * d->images + i] += (float)level[set];
+            if (dropped[set]) memset(context, 0, (size_t)floats * sizeof *context);
+            else if (level[set] == 0) memcpy(context, content, (size_t)floats * sizeof *context);
+            else {
+                draw_context_noise(d, batch, set, i, floats, context);
+                schedule_add_noise(s, level[set], content, context, context, floats);
+            }
+        }
+    }
+}

@@ -14,4 +14,10 @@ int train_schedule(schedule *s, const char *from, const m2m_train_options *o, m2
 void noise_latents(const draw_plan *d, const schedule *s, int64_t batch, int64_t floats, const float *clean,
                    float *times, float *noisy, float *target);
 
+/* What the network is told of clean images (spec 11): content [S*N, floats], noised to the level that is drawn for each
+ * set, which is added to the clean images' times [S*N]; level 0 is content as it is. A dropped set's context is zero,
+ * at level 0, so that one zero image serves all levels in sampling. */
+void noise_context(const draw_plan *d, const schedule *s, int64_t batch, int64_t floats, const float *content,
+                   const bool *dropped, float *context, float *times);
+
 #endif

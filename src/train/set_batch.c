@@ -57,18 +57,16 @@ static int load_clean(set_batch *b, loader *l, const set_source *from, int64_t b
     return 0;
 }
 
-/* A set loses context and condition together, or the condition alone. */
+/* A set loses context and condition together, or the condition alone. What stays of contexts gets its
+ * noise. */
 static void drop(set_batch *b, int64_t batch)
 {
     bool all[DRAW_MAX_SETS], condition[DRAW_MAX_SETS];
-    size_t per_set = (size_t)(b->shape.images * b->content_floats);
     draw_dropped(&b->plan, batch, all);
     draw_condition_dropped(&b->plan, batch, condition);
-    memcpy(b->context, b->content, (size_t)b->shape.sets * per_set * sizeof *b->context);
-    for (int s = 0; s < b->shape.sets; s++) {
-        if (all[s]) memset(b->context + (size_t)s * per_set, 0, per_set * sizeof *b->context);
+    noise_context(&b->plan, b->schedule, batch, b->content_floats, b->content, all, b->context, b->times);
+    for (int s = 0; s < b->shape.sets; s++)
         for (int i = 0; i < b->shape.images; i++) b->present[s * b->shape.images + i] = !all[s] && !condition[s];
-    }
 }
 
 int set_batch_load(set_batch *b, loader *l, const set_source *from, int64_t batch, m2m_error *err)
@@ -76,10 +74,10 @@ int set_batch_load(set_batch *b, loader *l, const set_source *from, int64_t batc
     const train_shape *s = &b->shape;
     int status = load_clean(b, l, from, batch, err);
     if (status) return status;
-    drop(b, batch);
     float *noisy_times = b->times + s->sets * s->images;
     noise_latents(&b->plan, b->schedule, batch, b->floats, b->clean, noisy_times, b->noisy, b->target);
     clean_timesteps(b->u, s, noisy_times, b->times);
+    drop(b, batch);
     return 0;
 }
 

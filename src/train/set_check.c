@@ -195,7 +195,7 @@ static int make_row(row_maker *m, int row, int given, m2m_error *err)
     int y = row * m->side, status = 0;
     for (int i = 0; i < given && !status; i++) {
         int at = row * c->s.images + i;
-        context_image image = {b->content + at * b->content_floats, condition_of(c, row, i, room)};
+        context_image image = {b->content + at * b->content_floats, condition_of(c, row, i, room), 0};
         status = rollout_add(m->rollout, &image, err);
         if (!status) status = show(m, b->clean + at * b->floats, i * m->side, y, NULL, err);
     }
@@ -205,8 +205,8 @@ static int make_row(row_maker *m, int row, int given, m2m_error *err)
         rollout_image image = {.noise = m->noise, .condition = condition, .latent = m->latent};
         status = rollout_make(m->rollout, &image, err);
         if (!status) status = show(m, m->latent, 8 + (given + i) * m->side, y, m->features, err);
-        context_image made = {m->features ? m->features : m->latent, condition};
-        if (!status) status = rollout_add(m->rollout, &made, err);
+        context_image made = {m->features ? m->features : m->latent, condition, 0};
+        if (!status) status = rollout_add_made(m->rollout, &made, c->s.seed, (uint32_t)(row * MADE + i), err);
     }
     return status;
 }

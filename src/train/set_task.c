@@ -110,6 +110,10 @@ static int open_models(set_task *s, m2m_error *err)
     if (!status) status = vae_model_open(&s->vae, s->from, true, err);
     if (!status && is_dino(s)) status = vision_open(&s->vision, s->from, true, s->unet.config.cross_dim, err);
     if (!status) status = train_schedule(&s->schedule, s->from, o, err);
+    if (!status && o->context_noise) status = context_noise_fits(&s->unet.config, err);
+    if (!status && o->context_noise >= s->schedule.train_steps)
+        status = fail(err, M2M_EINVAL, "context_noise: %lld, wanted a timestep of the schedule, 0..%d",
+                      (long long)o->context_noise, s->schedule.train_steps - 1);
     if (!status && o->flip && s->unet.config.condition == CONDITION_CAMERA)
         status = fail(err, M2M_EINVAL, "flip: a mirrored image has no camera; wanted false with condition camera");
     if (!status) status = params_prepare(s->unet.params, (uint64_t)o->seed, o->train_only, err);
@@ -159,7 +163,7 @@ static int build(set_task *s, m2m_error *err)
     draw_plan plan = {.seed = (uint64_t)o->seed, .purpose = DRAW_TRAIN, .sets = ts.sets, .draws = ts.draws,
                       .images = ts.images, .t_first = 0, .t_last = s->schedule.train_steps - 1,
                       .per_image = !strcmp(o->timestep_per, "image"), .drop = o->drop,
-                      .drop_condition = o->drop_condition};
+                      .drop_condition = o->drop_condition, .context_noise = (int)o->context_noise};
     return set_batch_new(&s->batch, &s->unet.config, &s->schedule, &ts, &plan, o->flip != 0, err);
 }
 

@@ -4,7 +4,7 @@
 #include "base/rng.h"
 
 /* These are not among the streams of rng.h; the batch's own seed keeps them from meeting any other use. */
-enum { DRAW_FLIPS = 1 << 16, DRAW_CONDITIONS, DRAW_UNIFORM };
+enum { DRAW_FLIPS = 1 << 16, DRAW_CONDITIONS, DRAW_UNIFORM, DRAW_LEVELS, DRAW_CONTEXT };
 
 /* A seed for one batch: rng's indices of 32 bits are too few for (batch, set, draw, image). */
 static uint64_t batch_seed(const draw_plan *d, int64_t batch)
@@ -53,6 +53,20 @@ void draw_uniform(const draw_plan *d, int64_t batch, int n, float *u)
     for (int set = 0; set < d->sets; set++)
         for (int image = 0; image < d->images; image++, u += n)
             rng_uniform(seed, DRAW_UNIFORM, row_index(set, 0, image), u, (size_t)n);
+}
+
+void draw_context_levels(const draw_plan *d, int64_t batch, int *level)
+{
+    uint64_t seed = batch_seed(d, batch);
+    for (int set = 0; set < d->sets; set++) {
+        rng r = rng_make(seed, DRAW_LEVELS, (uint32_t)set);
+        level[set] = (int)rng_below(&r, (uint32_t)d->context_noise + 1);
+    }
+}
+
+void draw_context_noise(const draw_plan *d, int64_t batch, int set, int image, int64_t n, float *noise)
+{
+    rng_normal(batch_seed(d, batch), DRAW_CONTEXT, row_index(set, 0, image), noise, (size_t)n);
 }
 
 static void decide(uint64_t seed, uint32_t stream, int sets, double share, bool *yes)

@@ -23,6 +23,7 @@ typedef struct draw_plan {
     bool per_image;            /* a timestep for each image, not one for each draw of a set */
     double drop;               /* share of sets that are dropped */
     double drop_condition;     /* share of sets that lose their task condition alone */
+    int context_noise;         /* highest timestep that the clean context is noised to; 0: it stays clean */
 } draw_plan;
 
 /* batch: the number of the batch since the start of the run, those accumulated into one step
@@ -36,6 +37,10 @@ void draw_noise(const draw_plan *d, int64_t batch, int64_t n, float *noise);
 void draw_dropped(const draw_plan *d, int64_t batch, bool *dropped);
 /* dropped [S]: the task condition of this set is dropped, whatever draw_dropped says of it. */
 void draw_condition_dropped(const draw_plan *d, int64_t batch, bool *dropped);
+/* level [S]: the timestep that this set's context is noised to, uniform in 0..context_noise; 0 is no noise. */
+void draw_context_levels(const draw_plan *d, int64_t batch, int *level);
+/* noise [n] of an image's context, standard normal. */
+void draw_context_noise(const draw_plan *d, int64_t batch, int set, int image, int64_t n, float *noise);
 /* u [S*N, n], uniform in [0,1): whatever else is to be decided for each image. */
 void draw_uniform(const draw_plan *d, int64_t batch, int n, float *u);
 /* [S]: true for half of the sets (mirroring). */

@@ -66,7 +66,7 @@ static rollout *roll(fixture *f, int images, double guidance, double condition_g
     rollout *r = rollout_new(&f->m.config, f->m.params, f->be, &f->schedule, SIDE, SIDE, &o, &err);
     if (!r) fail_msg("%s", err.msg);
     for (int i = 0; i < images; i++) {
-        context_image image = {f->content[i], i >= images - conditioned ? f->condition[i] : NULL};
+        context_image image = {f->content[i], i >= images - conditioned ? f->condition[i] : NULL, 0};
         ok(rollout_add(r, &image, &err), &err);
     }
     return r;
@@ -161,7 +161,7 @@ static void another_condition_is_encoded_anew(void **state)
     fixture *f = open_fixture("m2m_self_camera");
     rollout *r = roll(f, 1, 1, 1, 1, false);
     predict(f, r, true, a);
-    context_image other = {f->content[0], f->condition[2]};      /* the same image from elsewhere */
+    context_image other = {f->content[0], f->condition[2], 0};      /* the same image from elsewhere */
     ok(rollout_add(r, &other, &err), &err);
     predict(f, r, true, b);
     assert_int_equal(rollout_encoded(r), 2);

@@ -1,6 +1,6 @@
-/* Image-set attention (spec 4, 10): the causal mask by perturbation, image 0, the context cache against the training
- * graph, the zero image against many, recomputation against storing. On tests/golden/models/m2m_self, with the CPU
- * backend. */
+/* Image-set attention (spec 4, 10, 11): the causal mask by perturbation, image 0, the context cache against the
+ * training graph, the zero image against many, recomputation against storing, anchors and context noise. On
+ * tests/golden/models/m2m_self, with the CPU backend. */
 #include "base/rng.h"
 #include "cpu/cpu.h"
 #include "diffusion/rollout.h"
@@ -10,6 +10,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,8 +51,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The training graph's prediction for one set of n images at timestep t. */
-static void predict(fixture *f, const float *clean, const float *noisy, int n, float t, float *out)
+/* The training graph's prediction for one set of n images at timestep t, whose clean images were noised to levels. */
+static void predict_at(fixture *f, const float *clean, const float *noisy, int n, float t, const float *levels,
+                       float *out)
 {
     m2m_error err;
     train_graph g;
@@ -62,6 +64,7 @@ static void predict(fixture *f, const float *clean, const float *noisy, int n, f
     assert_non_null(x);
     for (int i = 0; i < n; i++) times[n + i] = t;
     clean_timesteps(&f->m.config, &s, times + n, times);
+    for (int i = 0; i < n; i++) times[i] += levels[i];
     ok(exec_write(x, g.context, clean, &err), &err);
     ok(exec_write(x, g.noisy, noisy, &err), &err);
     ok(exec_write(x, g.timesteps, times, &err), &err);
@@ -70,6 +73,12 @@ static void predict(fixture *f, const float *clean, const float *noisy, int n, f
     exec_read(x, g.prediction, out);
     exec_free(x);
     train_graph_free(&g);
+}
+
+static void predict(fixture *f, const float *clean, const float *noisy, int n, float t, float *out)
+{
+    static const float clean_levels[IMAGES];
+    predict_at(f, clean, noisy, n, t, clean_levels, out);
 }
 
 static float distance(const float *a, const float *b, int n)
@@ -176,7 +185,7 @@ static void make(rollout *r, const float *noise, float *latent)
 {
     m2m_error err;
     ok(rollout_make(r, &(rollout_image){.noise = noise, .latent = latent}, &err), &err);
-    ok(rollout_add(r, &(context_image){.content = latent}, &err), &err);
+    ok(rollout_add_made(r, &(context_image){.content = latent}, 0, 0, &err), &err);
 }
 
 /* A whole image, and the next one that has it in its context: the same with the cache and without; each image is
@@ -197,6 +206,116 @@ static void cache_on_equals_cache_off(void **state)
     assert_int_equal(rollout_encoded(b), 2 * 50 * 3);
     rollout_free(a);
     rollout_free(b);
+    schedule_free(&s);
+}
+
+/* Context noise: given images are read clean, made ones noised by (seed, index) to t0 with t0 as their timestep, which
+ * is what training shows; still each is encoded once, and the unconditional branch has its one zero image. */
+static void noisy_context_is_what_training_shows(void **state)
+{
+    enum { T0 = 150, SEED = 5 };
+    fixture *f = *state;
+    m2m_error err;
+    schedule s;
+    const float *guided, levels[IMAGES] = {0, T0, T0, 0}, none[IMAGES] = {0};
+    float clean[IMAGES * LATENT], zero[IMAGES * LATENT] = {0}, noisy[IMAGES * LATENT] = {0};
+    float with[IMAGES * LATENT], without[IMAGES * LATENT], plain[LATENT], *last = noisy + 3 * LATENT;
+    load_schedule(&s);
+    rollout_options o = {.steps = 50, .guidance = 2, .sampler = "ddim", .window = IMAGES, .context_noise = T0};
+    rollout *r = rollout_new(&f->m.config, f->m.params, f->be, &s, SIDE, SIDE, &o, &err);
+    assert_non_null(r);
+    memcpy(clean, f->clean, sizeof clean);
+    memcpy(last, f->noisy, LATENT * sizeof *last);
+    ok(rollout_add(r, &(context_image){.content = clean}, &err), &err);
+    for (int i = 1; i < 3; i++) {
+        float *image = clean + i * LATENT, noise[LATENT];
+        ok(rollout_add_made(r, &(context_image){.content = image}, SEED, (uint32_t)i, &err), &err);
+        rng_normal(SEED, RNG_CONTEXT, (uint32_t)i, noise, LATENT);
+        schedule_add_noise(&s, T0, image, noise, image, LATENT);
+    }
+    predict_at(f, clean, noisy, IMAGES, 981, levels, with);
+    predict_at(f, zero, noisy, IMAGES, 981, none, without);
+    for (int i = 0; i < LATENT; i++) plain[i] = 2 * with[3 * LATENT + i] - without[3 * LATENT + i];
+    for (int i = 0; i < 2; i++) ok(rollout_predict(r, last, NULL, 0, &guided, &err), &err);
+    assert_true(distance(guided, plain, LATENT) < 2e-5f);      /* measured: 1e-6 */
+    assert_int_equal(rollout_encoded(r), 4);
+    predict_at(f, clean, noisy, IMAGES, 981, none, with);      /* the timestep is told: without it, another answer */
+    for (int i = 0; i < LATENT; i++) plain[i] = 2 * with[3 * LATENT + i] - without[3 * LATENT + i];
+    assert_true(distance(guided, plain, LATENT) > 1e-3f);
+    rollout_free(r);
+    schedule_free(&s);
+}
+
+static void context_noise_wants_clean_timesteps(void **state)
+{
+    fixture *f = *state;
+    m2m_error err;
+    schedule s;
+    load_schedule(&s);
+    rollout_options o = {.steps = 50, .guidance = 2, .sampler = "ddim", .window = 4, .context_noise = 1000};
+    assert_null(rollout_new(&f->m.config, f->m.params, f->be, &s, SIDE, SIDE, &o, &err));
+    assert_non_null(strstr(err.msg, "1000"));
+    unet_config same = f->m.config;
+    same.clean_timestep = CLEAN_TIMESTEP_SAME;
+    o.context_noise = 100;
+    assert_null(rollout_new(&same, f->m.params, f->be, &s, SIDE, SIDE, &o, &err));
+    assert_non_null(strstr(err.msg, "clean_timestep"));
+    o = (rollout_options){.steps = 50, .guidance = 2, .sampler = "ddim", .window = 2, .anchors = 3};
+    assert_null(rollout_new(&f->m.config, f->m.params, f->be, &s, SIDE, SIDE, &o, &err));
+    assert_non_null(strstr(err.msg, "anchors: 3"));
+    schedule_free(&s);
+}
+
+static void expect_choice(int count, int given, int window, int anchors, const char *wanted)
+{
+    int index[8];
+    char text[32];
+    int n = context_choose(count, given, window, anchors, index), at = 0;
+    for (int i = 0; i < n; i++) at += snprintf(text + at, sizeof text - (size_t)at, "%d", index[i]);
+    text[at] = '\0';
+    assert_string_equal(text, wanted);
+}
+
+static void anchors_stay_and_the_last_fill_up(void **state)
+{
+    (void)state;
+    expect_choice(0, 0, 4, -1, "");
+    expect_choice(3, 2, 4, 1, "012");        /* all, while they fit */
+    expect_choice(4, 2, 4, 2, "0123");
+    expect_choice(9, 4, 4, 0, "5678");       /* the spec's plain window */
+    expect_choice(9, 4, 4, 1, "0678");
+    expect_choice(9, 4, 6, -1, "012378");
+    expect_choice(9, 2, 4, 3, "0178");       /* no more are given */
+    expect_choice(9, 6, 4, -1, "0123");      /* no room for more */
+    expect_choice(9, 4, 4, 4, "0123");
+    expect_choice(9, 0, 4, -1, "5678");
+}
+
+/* A set that grows by one image after another reads what a fresh one of the images chosen reads. */
+static void anchored_context_is_that_of_its_images(void **state)
+{
+    fixture *f = *state;
+    m2m_error err;
+    schedule s;
+    const float *out, *wanted;
+    float kept[LATENT];
+    load_schedule(&s);
+    rollout_options o = {.steps = 50, .guidance = 2, .sampler = "ddim", .window = 2, .anchors = 1};
+    rollout *r = rollout_new(&f->m.config, f->m.params, f->be, &s, SIDE, SIDE, &o, &err);
+    assert_non_null(r);
+    ok(rollout_add(r, &(context_image){.content = f->clean}, &err), &err);
+    for (int i = 1; i < IMAGES; i++) {
+        ok(rollout_add_made(r, &(context_image){.content = f->clean + i * LATENT}, 0, (uint32_t)i, &err), &err);
+        ok(rollout_predict(r, f->noisy, NULL, 0, &out, &err), &err);
+        memcpy(kept, out, sizeof kept);
+        rollout *fresh = roll(f, &s, 1, 2, 2, true);
+        ok(rollout_add(fresh, &(context_image){.content = f->clean + i * LATENT}, &err), &err);
+        ok(rollout_predict(fresh, f->noisy, NULL, 0, &wanted, &err), &err);
+        assert_memory_equal(kept, wanted, sizeof kept);
+        rollout_free(fresh);
+    }
+    assert_int_equal(rollout_encoded(r), IMAGES + 1);
+    rollout_free(r);
     schedule_free(&s);
 }
 
@@ -238,6 +357,10 @@ int main(void)
         cmocka_unit_test(clean_images_are_seen_by_later_ones_only), cmocka_unit_test(noisy_images_are_alone),
         cmocka_unit_test(cache_equals_the_whole_graph),             cmocka_unit_test(one_zero_image_equals_many),
         cmocka_unit_test(cache_on_equals_cache_off),                cmocka_unit_test(recomputation_changes_nothing),
+        cmocka_unit_test(noisy_context_is_what_training_shows),
+        cmocka_unit_test(context_noise_wants_clean_timesteps),
+        cmocka_unit_test(anchors_stay_and_the_last_fill_up),
+        cmocka_unit_test(anchored_context_is_that_of_its_images),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

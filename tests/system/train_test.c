@@ -85,6 +85,37 @@ static void another_prediction_is_trained(void **state)
     assert_true(loss[0] != loss[1]);
 }
 
+#define MODEL_FILE "model/unet/diffusion_pytorch_model.safetensors"
+
+/* Context noise: the same bits again and when resumed, others than with a clean context, and another run. */
+static void noisy_context_is_drawn_by_place(void **state)
+{
+    (void)state;
+    outcome o;
+    char output[300];
+    snprintf(output, sizeof output, "output=%s", in_scratch("again"));
+    RUN(&o, "train", in_scratch("train.json"), "--set", "steps=3", "--set", "context_noise=300");
+    expect_success(&o);
+    RUN(&o, "train", in_scratch("train.json"), "--set", "steps=2", "--set", "context_noise=300", "--set", output);
+    expect_success(&o);
+    RUN(&o, "train", in_scratch("train.json"), "--resume", "--set", "steps=3", "--set", output);
+    expect_refused(&o, NULL);
+    RUN(&o, "train", in_scratch("train.json"), "--resume", "--set", "steps=3", "--set", "context_noise=300", "--set",
+        output);
+    expect_success(&o);
+    assert_true(same_files(in_scratch("run/" MODEL_FILE), in_scratch("again/" MODEL_FILE)));
+    remove_tree(in_scratch("again"));
+    RUN(&o, "train", in_scratch("train.json"), "--set", "steps=3", "--set", output);
+    expect_success(&o);
+    assert_false(same_files(in_scratch("run/" MODEL_FILE), in_scratch("again/" MODEL_FILE)));
+    remove_tree(in_scratch("run"));
+    remove_tree(in_scratch("again"));
+    char from[300];
+    snprintf(from, sizeof from, "from=%s", in_tests("golden/models/m2m_dino"));
+    RUN(&o, "train", in_scratch("train.json"), "--set", from, "--set", "context_noise=300");
+    expect_refused(&o, "context_noise");
+}
+
 /* Ctrl-C is no failure: the checkpoint is written, and the same command with --resume goes on to the end. */
 static void interrupted_training_can_go_on(void **state)
 {
@@ -117,8 +148,6 @@ static bool same_tensors(const char *a, const char *b)
     st_free(&y);
     return same;
 }
-
-#define MODEL_FILE "model/unet/diffusion_pytorch_model.safetensors"
 
 /* Less memory, the same numbers: in a file, and going on from there. */
 static void an_offloaded_run_is_the_same_run(void **state)
@@ -348,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_leaves_a_model),
         cmocka_unit_test(another_prediction_is_trained),
+        cmocka_unit_test(noisy_context_is_drawn_by_place),
         cmocka_unit_test(interrupted_training_can_go_on),
         cmocka_unit_test(an_offloaded_run_is_the_same_run),
         cmocka_unit_test(a_part_can_be_trained),
