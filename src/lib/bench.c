@@ -12,6 +12,7 @@
 #include "models/vae_graph.h"
 #include "base/rng.h"
 #include "train/modeldir.h"
+#include "train/optimizer.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -261,7 +262,37 @@ static int bench_m2m(bench *b, m2m_error *err)
     return status;
 }
 
-/* Forward and backward of S sets of 5 images. */
+typedef struct training {
+    exec *x;
+    node *const *grads;
+    optimizer *adamw;
+} training;
+
+static int run_training(void *what, m2m_error *err)
+{
+    training *t = what;
+    int status = exec_run(t->x, err);
+    if (status) return status;
+    optimizer_add(t->adamw, t->x, t->grads);
+    optimizer_step(t->adamw, 1e-5, 0);
+    return 0;
+}
+
+/* Forward, backward and AdamW, as m2m train does a step. */
+static int time_training(bench *b, exec *x, paramset *params, node *const *grads, m2m_error *err)
+{
+    static const optimizer_options o = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.01,
+                                        .accumulate = 1};
+    training t = {.x = x, .grads = grads};
+    t.adamw = optimizer_new(params, b->be, &o, err);
+    if (!t.adamw) return M2M_ENOMEM;
+    int status = time_runs(b, run_training, &t, err);
+    if (!status && (b->o->ops || b->o->shapes)) status = time_ops(b, x, run_training, &t, err);
+    optimizer_free(t.adamw);
+    return status;
+}
+
+/* A training step of S sets of 5 images. */
 static int bench_train(bench *b, m2m_error *err)
 {
     unet_model m;
@@ -282,7 +313,7 @@ static int bench_train(bench *b, m2m_error *err)
     if (!status) status = write_constant(x, t.timesteps, 500, err);
     if (!status) status = train_graph_write_condition(&t, x, NULL, NULL, err);
     if (!status) status = train_graph_write_lens(&t, x, err);
-    if (!status) status = time_exec(b, x, err);
+    if (!status) status = time_training(b, x, m.params, t.grads, err);
     exec_free(x);
     train_graph_free(&t);
     unet_model_close(&m);

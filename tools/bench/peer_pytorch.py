@@ -4,7 +4,7 @@
     python peer_pytorch.py --make-random DIR --variant self     the same with image-set attention (M2MUNet)
     python peer_pytorch.py DIR --size 64x64 --threads 2         one guided step = one forward of batch 2, median of --runs
     python peer_pytorch.py DIR --save PREFIX                    also PREFIX.in.safetensors and PREFIX.out.safetensors
-    python peer_pytorch.py DIR --mode train --sets 1 --images 4 M2M-Self: forward, backward, AdamW (the plain oracle)
+    python peer_pytorch.py DIR --mode train --sets 1 --images 4 M2M-Self: forward, backward, AdamW
 
 DIR holds a config.json as diffusers writes it (or is a pipeline directory with a unet/); without weights there, random ones
 are used. Memory: peak_rss_mib is the peak of the whole process, steps_peak_rss_mib that since the model was loaded,
@@ -67,6 +67,32 @@ def build(config):
         return UNet2DConditionModel(**{k: v for k, v in config.items() if not k.startswith("_")}), None
 
 
+def fast_attention(wrapper):
+    """M2M-Self's image-set attention as people would write it in PyTorch: one scaled_dot_product_attention with a mask."""
+    import torch
+    F = torch.nn.functional
+
+    class SetAttention:
+        def __init__(self, layout):
+            self.layout = layout
+
+        def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, **kwargs):
+            S, N = self.layout["S"], self.layout["N"]
+            _, L, C = hidden_states.shape
+            clean, noisy = hidden_states[:S * N], hidden_states[S * N:]
+            split = lambda x: x.reshape(S, N * L, attn.heads, C // attn.heads).transpose(1, 2)
+            image = torch.arange(N).repeat_interleave(L)
+            mask = image[L:, None] > image[None, :]     # image 0 sees nothing: it is left out
+            y = F.scaled_dot_product_attention(split(attn.to_q(noisy))[:, :, L:], split(attn.to_k(clean)), split(attn.to_v(clean)), attn_mask=mask)
+            y = y.transpose(1, 2).reshape(S, (N - 1) * L, C)
+            y = attn.to_out[0](torch.cat([torch.zeros(S, L, C, dtype=y.dtype), y], 1).reshape(S * N, L, C))
+            return torch.cat([torch.zeros_like(clean), y])
+
+    for name, module in wrapper.unet.named_modules():
+        if name.endswith("attn2"):
+            module.set_processor(SetAttention(wrapper.layout))
+
+
 def random_state(unet, seed):
     """Weights small enough that nothing overflows, large enough that every layer counts."""
     import torch
@@ -116,8 +142,9 @@ def main():
     p.add_argument("--make-random", metavar="DIR")
     p.add_argument("--variant", choices=["text", "self"], default="text")
     p.add_argument("--config", help="config.json for --make-random instead of SD 2.1-base's")
-    p.add_argument("--mode", choices=["step", "m2m", "train"], default="step",
-                   help="step: one forward of --batch; m2m: eq. 6 by the plain oracle, no cache, with --images context images; train")
+    p.add_argument("--mode", choices=["step", "m2m", "image", "train"], default="step",
+                   help="step: one forward of --batch; m2m: eq. 6 with --images context images, all computed again, as the paper writes it; "
+                        "image: 50 such DDIM steps and the VAE's decoder; train")
     p.add_argument("--size", default="64x64", help="latent width x height")
     p.add_argument("--batch", type=int, default=2)
     p.add_argument("--tokens", type=int, default=77)
@@ -153,6 +180,8 @@ def main():
     config, unet, wrapper, from_file = load(a.dir, dtype, a.seed)
     if a.channels_last:
         unet.to(memory_format=torch.channels_last)
+    if wrapper is not None:
+        fast_attention(wrapper)
     load_seconds = time.perf_counter() - start
     width, height = (int(v) for v in a.size.split("x"))
     g = torch.Generator().manual_seed(a.seed + 1)
@@ -174,14 +203,20 @@ def main():
                 return {"sample": unet(x, inputs["timestep"], e).sample}
     elif wrapper is None:
         p.error(f"--mode {a.mode} wants a config.json with image_set_attention")
-    elif a.mode == "m2m":
-        from m2m_oracle import guided
+    elif a.mode in ("m2m", "image"):
+        from m2m_oracle import generate, guided
         context, x = rand(a.images, c, height, width).to(dtype), rand(c, height, width).to(dtype)
         unet.eval()
+        vae = None
+        if a.mode == "image":
+            vae = diffusers.AutoencoderKL.from_pretrained(os.path.join(os.path.dirname(a.dir.rstrip("/")), "vae"), torch_dtype=dtype)
 
         def step():
             with torch.inference_mode():
-                return {"sample": guided(wrapper, context, x, torch.tensor(500), 7.5)}
+                if vae is None:
+                    return {"sample": guided(wrapper, context, x, torch.tensor(500), 7.5)}
+                z, _ = generate(wrapper, context, x[None], "ddim", 50, 7.5, a.images)
+                return {"sample": vae.decode(z / vae.config.scaling_factor).sample}
     else:
         from m2m_oracle import training_loss
         shape = (a.sets, a.images, c, height, width)
