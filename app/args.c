@@ -60,6 +60,14 @@ void args_free(args *a)
 {
     words_free(&a->plain);
     words_free(&a->given);
+    words_free(&a->values);
+}
+
+void args_again(const command *c, const args *a, void *shared)
+{
+    const m2m_option_table *t = m2m_options(c->table);
+    for (int i = 0; i < a->given.count; i++)
+        if (opts_find(t, a->given.items[i])) opts_set(t, shared, a->given.items[i], a->values.items[i], NULL);
 }
 
 bool args_given(const args *a, const char *name)
@@ -164,7 +172,8 @@ static int store(parser *p, const m2m_option *row, void *options, const char *at
         if (opts_set(&one, options, row->name, value, &err))
             return say_usage(p->c, "%s%s", flag, err.msg + strlen(row->name));
     }
-    return words_add(&p->a->given, row->name) ? RUN : say_usage(p->c, "no memory");
+    bool noted = words_add(&p->a->given, row->name) && words_add(&p->a->values, value);
+    return noted ? RUN : say_usage(p->c, "no memory");
 }
 
 static int parse_flag(parser *p, const char *arg)

@@ -32,7 +32,7 @@ typedef struct command {
 
 typedef struct args {
     words plain;             /* arguments that are no options */
-    words given;             /* names of the rows that were given */
+    words given, values;     /* names of the rows that were given, and what with; in order */
 } args;
 
 enum { RUN = -1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
@@ -43,6 +43,8 @@ enum { RUN = -1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
  * with args_free in any case. */
 int args_parse(const command *c, int argc, char **argv, void *own, void *shared, args *a);
 void args_free(args *a);
+/* Stores again what was given for rows of the library's table: over other defaults than those of the table. */
+void args_again(const command *c, const args *a, void *shared);
 bool args_given(const args *a, const char *name);
 
 void words_free(words *w);

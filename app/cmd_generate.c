@@ -118,8 +118,7 @@ static bool consistent(const command *c, const args *a, const job *j)
 static int load_images(job *j, m2m_error *err)
 {
     j->given = calloc((size_t)j->own.i.count + 1, sizeof *j->given);
-    j->made = calloc((size_t)j->options.n, sizeof *j->made);
-    if (!j->given || !j->made) return fail(err, M2M_ENOMEM, "no memory for %d images", (int)j->options.n);
+    if (!j->given) return fail(err, M2M_ENOMEM, "no memory for %d images", j->own.i.count);
     for (; j->n_given < j->own.i.count; j->n_given++) {
         int failed = m2m_image_load(&j->given[j->n_given], j->own.i.items[j->n_given], err);
         if (failed) return failed;
@@ -144,12 +143,17 @@ static void tell(job *j)
     }
 }
 
-static int generate(job *j, const char *model, m2m_error *err)
+static int generate(job *j, const command *c, const args *a, m2m_error *err)
 {
+    const char *model = a->plain.count ? a->plain.items[0] : NULL;
     int failed = load_images(j, err);
     if (!failed && j->options.save_latents) failed = outfile_check(j->options.save_latents, err);
     if (!failed) failed = m2m_model_open(&j->model, model, err);
     if (failed) return failed;
+    m2m_model_defaults(j->model, &j->options);
+    args_again(c, a, &j->options);
+    j->made = calloc((size_t)j->options.n, sizeof *j->made);
+    if (!j->made) return fail(err, M2M_ENOMEM, "no memory for %d images", (int)j->options.n);
     tell(j);
     m2m_generate_calls calls = {.user = j, .plan = plan, .step = step, .image = save_image};
     failed = m2m_generate(j->model, j->given, j->n_given, &j->options, &calls, j->made, err);
@@ -209,7 +213,7 @@ static int run(const command *c, int argc, char **argv)
         j.show = show_new();
         int failed = outdir_open(&out, j.own.o, &err);
         if (!failed) {
-            failed = generate(&j, a.plain.count ? a.plain.items[0] : NULL, &err);
+            failed = generate(&j, c, &a, &err);
             if (failed) outdir_undo(&out);
         }
         show_free(&j.show);

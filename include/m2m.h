@@ -131,8 +131,8 @@ M2M_API void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts)
 
 /* ---- Generate ----------------------------------------------------------------------------------------------- */
 
-/* One field per row of m2m_generate.def, where ranges, defaults and meanings stand. Start from
- * m2m_generate_defaults. */
+/* One field per row of m2m_generate.def, where ranges, defaults and meanings stand. Start from m2m_generate_defaults or
+ * m2m_model_defaults. */
 typedef struct m2m_generate_options {
 #define M2M_TYPE_INT int64_t
 #define M2M_TYPE_REAL double
@@ -144,6 +144,10 @@ typedef struct m2m_generate_options {
 } m2m_generate_options;
 
 M2M_API void m2m_generate_defaults(m2m_generate_options *options);
+/* m2m_generate_defaults, then what the model's directory recommends: for a text-to-image one the sampler that its
+ * scheduler_config.json names by class (diffusers), and the keys of a generation_config.json, which are rows of
+ * m2m_generate.def (numbers and choices only). Texts are valid while the model is open. Any thread. */
+M2M_API void m2m_model_defaults(const m2m_model *model, m2m_generate_options *options);
 
 /* Called from the thread that runs m2m_generate; return non-zero to cancel. All may be NULL. */
 typedef struct m2m_generate_calls {
@@ -157,7 +161,8 @@ typedef struct m2m_generate_calls {
     int (*image)(void *user, int index, const m2m_image *img);
 } m2m_generate_calls;
 
-/* Makes options->n more images of the set `given` (1 or more; none if options->latents is set), one after another, each
+/* Makes options->n more images of the set `given` (1 or more; none if options->latents is set, or from a prompt: a
+ * text-to-image directory takes options->prompt and no images, and makes n images of it), one after another, each
  * looking at the last `window` images before it (paper, section 3; spec 5). made: [n], zeroed by the caller, then owned
  * by the caller; on failure (M2M_ECANCELLED too) those that were finished are kept and the rest are zero. calls may be
  * NULL. One call uses the threads it was given; several calls may run on one model at once. Same seed, machine and

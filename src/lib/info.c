@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "lib/defaults.h"
 #include "lib/model.h"
 #include "models/ldm.h"
 #include "models/m2m.h"
@@ -157,6 +158,21 @@ static int tell_schedule(const teller *t, const char *dir, m2m_error *err)
     return 0;
 }
 
+/* What m2m generate does here unless it is told otherwise. */
+static int tell_defaults(const teller *t, const char *dir, bool text, m2m_error *err)
+{
+    cJSON *config;
+    const char *sampler = text ? defaults_sampler(dir) : NULL;
+    int status = defaults_load(&config, dir, err);
+    if (status) return status;
+    char *all = config ? cJSON_PrintUnformatted(config) : NULL;
+    if (sampler) say(t, "generate: --scheduler %s", sampler);
+    if (all) say(t, "generate: %s by generation_config.json", all);
+    free(all);
+    cJSON_Delete(config);
+    return 0;
+}
+
 static bool has_component(const char *dir, const char *name)
 {
     char *path = path_join(dir, name);
@@ -174,7 +190,8 @@ static int tell_pipeline(const teller *t, const char *dir, m2m_error *err)
     if (has_component(dir, "unet")) status = tell_unet(t, dir, err);
     if (!status && has_component(dir, "vae")) status = tell_vae(t, dir, err);
     if (!status && has_component(dir, "image_encoder")) status = tell_encoder(t, dir, err);
-    return status ? status : tell_schedule(t, dir, err);
+    if (!status) status = tell_schedule(t, dir, err);
+    return status ? status : tell_defaults(t, dir, !strcmp(class_name, "StableDiffusionPipeline"), err);
 }
 
 /* A folder with one component: told by the class that its config.json names. */

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "lib/defaults.h"
 #include "models/ldm.h"
 #include "models/m2m.h"
 #include "text/tokenizer.h"
@@ -176,6 +177,8 @@ static int open_parts(m2m_model *m, m2m_error *err)
     if (!status && m->unet.config.in_channels != m->vae.config.latent_channels)
         status = fail(err, M2M_ESHAPE, "%s: the U-Net takes %d channels, the VAE gives %d", m->dir,
                       m->unet.config.in_channels, m->vae.config.latent_channels);
+    if (!status) status = defaults_load(&m->defaults, m->dir, err);
+    if (text) m->sampler = defaults_sampler(m->dir);
     return status ? status : measure(m, err);
 }
 
@@ -203,6 +206,7 @@ void m2m_model_close(m2m_model **model)
     text_model_close(&m->text);
     tokenizer_close(&m->tokenizer);
     schedule_free(&m->schedule);
+    cJSON_Delete(m->defaults);
     pthread_mutex_destroy(&m->lock);
     free(m->dir);
     free(m);

@@ -15,6 +15,8 @@ struct m2m_model {
     text_model text;         /* text-to-image; else zero */
     struct tokenizer *tokenizer;
     schedule schedule;
+    const char *sampler;     /* that the directory's scheduler_config.json asks for; NULL: as the options say */
+    cJSON *defaults;         /* generation_config.json, or NULL */
     m2m_model_facts facts;
     pthread_mutex_t lock;    /* guards sha256, which is computed when first asked for */
     char sha256[SHA256_HEX];
