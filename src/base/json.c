@@ -233,3 +233,16 @@ bool json_set(cJSON *o, const char *key, cJSON *item)
     cJSON_Delete(item);
     return false;
 }
+
+int json_agree(const cJSON *have, const cJSON *want, const char *path, m2m_error *err)
+{
+    char a[96], b[96];
+    for (const cJSON *asked = want->child; asked; asked = asked->next) {
+        const cJSON *there = cJSON_GetObjectItemCaseSensitive(have, asked->string);
+        if (!cJSON_Compare(there, asked, true))
+            return fail(err, M2M_EINVAL, "%s: its sets are made with %s %s, asked is %s; wanted the same, or another "
+                        "directory", path, asked->string, json_found(there, a, sizeof a),
+                        json_found(asked, b, sizeof b));
+    }
+    return 0;
+}

@@ -59,6 +59,10 @@ int json_or_text(const cJSON *object, const char *key, const char **out, m2m_err
 /* o[key] = item, which is taken, in the place of what is there. false: no memory, or item is NULL. */
 bool json_set(cJSON *o, const char *key, cJSON *item);
 
+/* What was made before, with the settings in `have` (of the file at `path`), can be gone on with by whoever asks for
+ * `want`: each member of `want` is the same in `have`. Errors: M2M_EINVAL names the first that is not. */
+int json_agree(const cJSON *have, const cJSON *want, const char *path, m2m_error *err);
+
 /* What a value is, shortened, for messages: "the text \"abc\"", "12", "an object"; into buf,
  * returns buf. */
 const char *json_found(const cJSON *value, char *buf, size_t size);

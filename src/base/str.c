@@ -104,6 +104,20 @@ void str_json(str *s, const char *text)
     str_char(s, '"');
 }
 
+void str_markup(str *s, const char *text)
+{
+    for (const char *c = text; *c; c++) {
+        switch (*c) {
+        case '&': str_add(s, "&amp;"); break;
+        case '<': str_add(s, "&lt;"); break;
+        case '>': str_add(s, "&gt;"); break;
+        case '"': str_add(s, "&quot;"); break;
+        case '\'': str_add(s, "&#39;"); break;
+        default: str_char(s, *c);
+        }
+    }
+}
+
 void str_number(str *s, double value)
 {
     char buf[40];

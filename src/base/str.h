@@ -28,6 +28,8 @@ void str_printf(str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3
 void str_vprintf(str *s, const char *fmt, va_list ap);
 /* The text as a JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
 void str_json(str *s, const char *text);
+/* The text within HTML or SVG, also within a quoted attribute: & < > " ' as entities. */
+void str_markup(str *s, const char *text);
 /* A finite number in its shortest form that reads back as the same double, never with a decimal
  * comma; null if not finite. */
 void str_number(str *s, double value);

@@ -235,21 +235,15 @@ static int64_t finished(const mis_job *j, int from, int to, int *shards)
 
 static int read_share(mis_job *j, m2m_error *err)
 {
-    const char *text = j->options->share;
-    int i = 0, n = 1, used = 0;
-    bool good = !text || (sscanf(text, "%9d/%9d%n", &i, &n, &used) == 2 && !text[used] && i >= 0 && i < n);
-    if (!good) return fail(err, M2M_EINVAL, "share: found \"%.40s\", wanted i/n with i from 0 to n-1, as 0/4", text);
-    j->share = i;
-    j->shares = n;
-    if (n > 1) snprintf(j->what, sizeof j->what, "images, share %d/%d", i, n);
+    int rc = share_read(&j->share, j->options->share, err);
+    if (j->share.n > 1) snprintf(j->what, sizeof j->what, "images, share %d/%d", j->share.i, j->share.n);
     else snprintf(j->what, sizeof j->what, "images");
-    return 0;
+    return rc;
 }
 
 static int make_share(mis_job *j, m2m_error *err)
 {
-    int n = j->plan.n, there;
-    int from = (int)((int64_t)n * j->share / j->shares), to = (int)((int64_t)n * (j->share + 1) / j->shares), rc = 0;
+    int there, from = share_start(j->share, j->plan.n), to = share_end(j->share, j->plan.n), rc = 0;
     int64_t sets = 0;
     for (int i = from; i < to; i++) sets += j->plan.shards[i].sets;
     j->sets_kept = finished(j, from, to, &there);
@@ -283,7 +277,7 @@ static void tell_end(const mis_job *j)
     int64_t all = finished(j, 0, j->plan.n, &shards);
     str s = {0};
     if (shards == j->plan.n) remove_leftovers(j);
-    if (j->shares > 1) str_printf(&s, "share %d/%d: ", j->share, j->shares);
+    if (j->share.n > 1) str_printf(&s, "share %d/%d: ", j->share.i, j->share.n);
     str_printf(&s, "%lld sets of %lld images made", (long long)j->sets_made, (long long)j->options->images);
     if (j->sets_kept) str_printf(&s, ", %lld were there", (long long)j->sets_kept);
     str_printf(&s, "; %s holds %lld of %lld sets in %d of %d shards", j->out, (long long)all, (long long)j->plan.used,

@@ -61,18 +61,6 @@ int mis_plan_save(const mis_plan *p, const cJSON *settings, const char *captions
 
 /* ---- Reading ---- */
 
-static int compare(const cJSON *there, const cJSON *asked, const char *path, m2m_error *err)
-{
-    char a[96], b[96];
-    for (const cJSON *want = asked->child; want; want = want->next) {
-        const cJSON *have = cJSON_GetObjectItemCaseSensitive(there, want->string);
-        if (!cJSON_Compare(have, want, true))
-            return fail(err, M2M_EINVAL, "%s: its sets are made with %s %s, asked is %s; wanted the same, or another "
-                        "directory", path, want->string, json_found(have, a, sizeof a), json_found(want, b, sizeof b));
-    }
-    return 0;
-}
-
 static int read_shard(mis_shard *s, const cJSON *o, m2m_error *err)
 {
     const char *split = NULL, *hash = NULL;
@@ -134,7 +122,7 @@ int mis_plan_load(mis_plan *p, const cJSON *settings, const char *captions_path,
     int rc = json_load(&root, path, err);
     if (rc) return rc;
     const cJSON *there = json_member(root, "settings");
-    rc = there ? compare(there, settings, path, err) : fail(err, M2M_EFORMAT, "%s: no \"settings\" in it", path);
+    rc = there ? json_agree(there, settings, path, err) : fail(err, M2M_EFORMAT, "%s: no \"settings\" in it", path);
     if (!rc && ((rc = read_shards(p, root, err)) || (rc = read_counts(p, root, &bytes, err))))
         rc = fail_prefix(err, rc, "%s", path);
     if (!rc && bytes != found)

@@ -2,6 +2,7 @@
 #ifndef DATA_MIS_JOB_H
 #define DATA_MIS_JOB_H
 
+#include "base/share.h"
 #include "base/str.h"
 #include "data/mis_plan.h"
 #include "data/mis_set.h"
@@ -15,7 +16,7 @@ typedef struct mis_job {
     mis_filter filter;
     mis_plan plan;
     mis_work work;
-    int share, shares;
+    share share;
     char what[64];             /* of the progress line */
     int64_t done, todo;        /* images of this run */
     int64_t sets_made, sets_kept;

@@ -4,92 +4,28 @@
 #include "image/draw.h"
 #include "image/font.h"
 #include "image/image.h"
+#include "image/plot_scale.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEFT = 64, RIGHT = 16, TOP = 28, BOTTOM = 36, SMALLEST = 160 };
+enum { SMALLEST = 160 };
 
 static const uint8_t paper[3] = {255, 255, 255}, ink[3] = {50, 50, 50}, grid[3] = {225, 225, 225};
-static const uint8_t colours[PLOT_SERIES][3] = {{31, 119, 180}, {214, 90, 20}, {44, 140, 44},
-    {190, 40, 50}, {130, 90, 180}, {120, 80, 70}, {200, 100, 170}, {20, 160, 175}};
-
-typedef struct frame {
-    double x0, x1, y0, y1; /* of the axes; y after the logarithm */
-    int left, top, width, height;
-    bool log_y;
-} frame;
-
-static bool usable(const frame *f, double x, double y)
-{
-    return isfinite(x) && isfinite(y) && (!f->log_y || y > 0);
-}
-
-static double height_of(const frame *f, double y)
-{
-    return f->log_y ? log10(y) : y;
-}
-
-static int pixel_x(const frame *f, double x)
+static int pixel_x(const plot_frame *f, double x)
 {
     return f->left + (int)lround((x - f->x0) / (f->x1 - f->x0) * (f->width - 1));
 }
 
 /* y after the logarithm. */
-static int pixel_y(const frame *f, double y)
+static int pixel_y(const plot_frame *f, double y)
 {
     return f->top + f->height - 1 - (int)lround((y - f->y0) / (f->y1 - f->y0) * (f->height - 1));
 }
 
-static void widen(double *low, double *high, double v)
-{
-    if (v < *low) *low = v;
-    if (v > *high) *high = v;
-}
-
-static void settle(double *low, double *high)
-{
-    if (*low > *high) {
-        *low = 0;
-        *high = 1;
-    }
-    double least = 1e-9 * fmax(fabs(*low), fabs(*high));
-    if (*high - *low <= least) {
-        double pad = *low == 0 ? 0.5 : 0.05 * fabs(*low);
-        *low -= pad;
-        *high += pad;
-    }
-}
-
-static void find_range(frame *f, const plot *p)
-{
-    f->x0 = f->y0 = INFINITY;
-    f->x1 = f->y1 = -INFINITY;
-    for (int s = 0; s < p->n_series; s++) {
-        for (int i = 0; i < p->series[s].n; i++) {
-            double x = p->series[s].x[i], y = p->series[s].y[i];
-            if (!usable(f, x, y)) continue;
-            widen(&f->x0, &f->x1, x);
-            widen(&f->y0, &f->y1, height_of(f, y));
-        }
-    }
-    settle(&f->x0, &f->x1);
-    settle(&f->y0, &f->y1);
-    double margin = 0.03 * (f->y1 - f->y0);
-    f->y0 -= margin;
-    f->y1 += margin;
-}
-
-/* 1, 2 or 5 times a power of ten, so that about `wanted` steps fit. */
-static double round_step(double range, int wanted)
-{
-    double rough = range / wanted, ten = pow(10, floor(log10(rough))), times = rough / ten;
-    return ten * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
-}
-
-static void tick_y(m2m_image *img, const frame *f, double y, double shown)
+static void tick_y(m2m_image *img, const plot_frame *f, double y, double shown)
 {
     char text[32];
     int row = pixel_y(f, y);
@@ -99,7 +35,7 @@ static void tick_y(m2m_image *img, const frame *f, double y, double shown)
     font_draw(img, f->left - 6 - font_text_width(text, 1), row - FONT_HEIGHT / 2, 1, text, ink);
 }
 
-static void draw_y_axis(m2m_image *img, const frame *f)
+static void draw_y_axis(m2m_image *img, const plot_frame *f)
 {
     if (f->log_y && f->y1 - f->y0 >= 1.0) { /* a decade or more: 1, 2, 5 of each */
         static const double parts[3] = {1, 2, 5};
@@ -111,15 +47,15 @@ static void draw_y_axis(m2m_image *img, const frame *f)
         return;
     }
     double low = f->log_y ? pow(10, f->y0) : f->y0, high = f->log_y ? pow(10, f->y1) : f->y1;
-    double step = round_step(high - low, f->height / 40 > 2 ? f->height / 40 : 2),
+    double step = plot_round_step(high - low, f->height / 40 > 2 ? f->height / 40 : 2),
            first = ceil(low / step);
     for (double k = first; k * step <= high; k++)
-        tick_y(img, f, height_of(f, k * step), fabs(k) < 0.5 ? 0 : k * step);
+        tick_y(img, f, plot_height(f, k * step), fabs(k) < 0.5 ? 0 : k * step);
 }
 
-static void draw_x_axis(m2m_image *img, const frame *f)
+static void draw_x_axis(m2m_image *img, const plot_frame *f)
 {
-    double step = round_step(f->x1 - f->x0, f->width / 80 > 2 ? f->width / 80 : 2),
+    double step = plot_round_step(f->x1 - f->x0, f->width / 80 > 2 ? f->width / 80 : 2),
            first = ceil(f->x0 / step);
     for (double k = first; k * step <= f->x1; k++) {
         char text[32];
@@ -141,16 +77,16 @@ static void draw_line(m2m_image *img, int x0, int y0, int x1, int y1, const uint
     }
 }
 
-static void draw_series(m2m_image *img, const frame *f, const plot_series *s, const uint8_t rgb[3])
+static void draw_series(m2m_image *img, const plot_frame *f, const plot_series *s, const uint8_t rgb[3])
 {
     bool joined = false;
     int before_x = 0, before_y = 0;
     for (int i = 0; i < s->n; i++) {
-        if (!usable(f, s->x[i], s->y[i])) {
+        if (!plot_usable(f, s->x[i], s->y[i])) {
             joined = false;
             continue;
         }
-        int x = pixel_x(f, s->x[i]), y = pixel_y(f, height_of(f, s->y[i]));
+        int x = pixel_x(f, s->x[i]), y = pixel_y(f, plot_height(f, s->y[i]));
         draw_line(img, joined ? before_x : x, joined ? before_y : y, x, y, rgb);
         before_x = x;
         before_y = y;
@@ -158,7 +94,7 @@ static void draw_series(m2m_image *img, const frame *f, const plot_series *s, co
     }
 }
 
-static void draw_legend(m2m_image *img, const frame *f, const plot *p)
+static void draw_legend(m2m_image *img, const plot_frame *f, const plot *p)
 {
     int widest = 0, line = FONT_HEIGHT + 4;
     for (int s = 0; s < p->n_series; s++) {
@@ -169,7 +105,7 @@ static void draw_legend(m2m_image *img, const frame *f, const plot *p)
     int x = f->left + f->width - widest - 30, y = f->top + 6;
     image_fill(img, x - 4, y - 4, widest + 32, p->n_series * line + 4, paper);
     for (int s = 0; s < p->n_series; s++, y += line) {
-        image_fill(img, x, y + 3, 14, 2, colours[s]);
+        image_fill(img, x, y + 3, 14, 2, plot_colours[s]);
         font_draw(img, x + 20, y, 1, p->series[s].name, ink);
     }
 }
@@ -183,18 +119,13 @@ int plot_draw(m2m_image *out, const plot *p, m2m_error *err)
             p->height, (int)SMALLEST);
     int rc = m2m_image_new(out, p->width, p->height, 3, err);
     if (rc) return rc;
-    frame f = {.left = LEFT,
-        .top = TOP,
-        .width = p->width - LEFT - RIGHT,
-        .height = p->height - TOP - BOTTOM,
-        .log_y = p->log_y};
-    find_range(&f, p);
+    plot_frame f = plot_scale(p);
     image_fill(out, 0, 0, out->width, out->height, paper);
     draw_x_axis(out, &f);
     draw_y_axis(out, &f);
     image_fill(out, f.left, f.top, 1, f.height, ink);
     image_fill(out, f.left, f.top + f.height - 1, f.width, 1, ink);
-    for (int s = 0; s < p->n_series; s++) draw_series(out, &f, &p->series[s], colours[s]);
+    for (int s = 0; s < p->n_series; s++) draw_series(out, &f, &p->series[s], plot_colours[s]);
     draw_legend(out, &f, p);
     if (p->title) font_draw(out, f.left, 10, 1, p->title, ink);
     if (p->x_label)

@@ -2,9 +2,8 @@
 #ifndef IMAGE_PLOT_H
 #define IMAGE_PLOT_H
 
+#include "base/str.h"
 #include "m2m.h"
-
-#include <stdbool.h>
 
 enum { PLOT_SERIES = 8 };
 
@@ -25,5 +24,7 @@ typedef struct plot {
 /* *out is made anew (zero on failure). A plot without points shows its empty axes. Errors:
  * M2M_EINVAL, M2M_ENOMEM. */
 int plot_draw(m2m_image *out, const plot *p, m2m_error *err);
+/* The same chart as an <svg> element, appended to *s; for a few points, which it marks. */
+void plot_svg(str *s, const plot *p);
 
 #endif
