@@ -105,12 +105,14 @@ bool args_require(const command *c, const args *a, const char *name)
     return false;
 }
 
+enum { TABLES = 3 };
+
 /* What args_parse works on. */
 typedef struct parser {
     const command *c;
-    const m2m_option_table *shared_table;
+    const m2m_option_table *tables[TABLES];  /* the command's own, the library's, another of the library's, or NULL */
     m2m_option_table own_table;
-    void *own, *shared;
+    void *options[TABLES];                   /* the structs they fill */
     args *a;
     int argc, at;
     char **argv;
@@ -118,18 +120,21 @@ typedef struct parser {
 
 static const m2m_option *find(const parser *p, const char *name, void **options)
 {
-    *options = p->own;
-    const m2m_option *row = opts_find(&p->own_table, name);
-    if (row || !p->shared_table) return row;
-    *options = p->shared;
-    return opts_find(p->shared_table, name);
+    const m2m_option *row = NULL;
+    for (int i = 0; i < TABLES && !row; i++) {
+        if (p->tables[i]) row = opts_find(p->tables[i], name);
+        *options = p->options[i];
+    }
+    return row;
 }
 
 static int refuse_unknown(const parser *p, const char *flag, const char *name)
 {
-    const char *a = opts_nearest(&p->own_table, name), *nearest = a;
-    const char *b = p->shared_table ? opts_nearest(p->shared_table, name) : NULL;
-    if (b && (!a || opts_distance(name, b) < opts_distance(name, a))) nearest = b;
+    const char *nearest = NULL;
+    for (int i = 0; i < TABLES; i++) {
+        const char *one = p->tables[i] ? opts_nearest(p->tables[i], name) : NULL;
+        if (one && (!nearest || opts_distance(name, one) < opts_distance(name, nearest))) nearest = one;
+    }
     if (!nearest) return say_usage(p->c, "%.100s: no such option", flag);
     char meant[64];
     help_flag(&(m2m_option){.name = nearest}, meant, sizeof meant);
@@ -226,10 +231,14 @@ static void own_defaults(const m2m_option_table *t, void *own)
 int args_parse(const command *c, int argc, char **argv, void *own, void *shared, args *a)
 {
     *a = (args){0};
-    parser p = {.c = c, .own = own, .shared = shared, .a = a, .argc = argc, .argv = argv,
-                .own_table = own_table(c), .shared_table = m2m_options(c->table)};
+    parser p = {.c = c, .a = a, .argc = argc, .argv = argv, .own_table = own_table(c),
+                .options = {own, shared, (char *)shared + c->also_at}};
+    p.tables[0] = &p.own_table;
+    p.tables[1] = m2m_options(c->table);
+    p.tables[2] = m2m_options(c->also);
     own_defaults(&p.own_table, own);
-    if (p.shared_table) opts_defaults(p.shared_table, shared);
+    for (int i = 1; i < TABLES; i++)
+        if (p.tables[i]) opts_defaults(p.tables[i], p.options[i]);
     if (wants_help(argc, argv)) {
         help_command(c, stdout);
         return EXIT_SUCCESS;

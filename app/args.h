@@ -23,6 +23,8 @@ typedef struct command {
     const char *text;        /* explanation and examples */
     const m2m_option *rows;  /* options that only this command has, then a row without name; may be NULL */
     const char *table;       /* the library's table whose rows are options too, or NULL */
+    const char *also;        /* a second such table, whose struct lies also_at bytes into the shared one; or NULL */
+    size_t also_at;
     const char *keys;        /* the library's table whose rows are keys of a file: only for help; or NULL */
     int most;                /* arguments that are no options: at most, and at least */
     int least;

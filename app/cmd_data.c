@@ -83,13 +83,10 @@ static int do_mis(const settings *s, const char *const *given, int n, const opti
 {
     (void)n;
     m2m_mis_options mine = o->mis;
-    char share[48], line[64];
+    char share[48];
     if (s->plan) return m2m_data_mis_plan(given[0], given[1], &mine, calls, err);
-    int failed = mine.share ? 0 : share_find(share, sizeof share, err);
+    int failed = share_take(&mine.share, share, sizeof share, calls, err);
     if (failed) return failed;
-    if (!mine.share && *share) mine.share = share;
-    snprintf(line, sizeof line, "share %.50s", mine.share ? mine.share : "");
-    if (mine.share) calls->line(calls->user, line);
     return m2m_data_mis(given[0], given[1], s->o, &mine, calls, err);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 extern const command command_generate, command_forward, command_optimize, command_preprocess, command_train,
-    command_info, command_bench, command_data, command_init, command_metrics, command_tokenize;
+    command_info, command_bench, command_data, command_init, command_metrics, command_tokenize, command_eval,
+    command_eval_sets;
 
 #endif

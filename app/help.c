@@ -86,6 +86,7 @@ void help_command(const command *c, FILE *f)
     }
     fputs("\nOptions:\n", f);
     for (const m2m_option *row = c->rows; row && row->name; row++) help_row(row, false, f);
+    help_table(m2m_options(c->also), false, f);
     help_table(m2m_options(c->table), false, f);
     fprintf(f, "  -h, --help%*sthis text\n", INDENT - 12, "");
     if (!c->keys) return;

@@ -7,7 +7,8 @@
 
 static const command *const commands[] = {
     &command_generate, &command_forward, &command_optimize, &command_preprocess, &command_tokenize,
-    &command_init, &command_train, &command_info, &command_bench, &command_data, &command_metrics, NULL,
+    &command_init, &command_train, &command_info, &command_bench, &command_data, &command_eval, &command_metrics,
+    NULL,
 };
 
 static void help(FILE *f)

@@ -69,3 +69,14 @@ int share_find(char *text, size_t size, m2m_error *err)
     if (!rc && task.n * rank.n > 1) snprintf(text, size, "%ld/%ld", task.i * rank.n + rank.i, task.n * rank.n);
     return rc;
 }
+
+int share_take(const char **option, char *text, size_t size, const m2m_calls *calls, m2m_error *err)
+{
+    char line[64];
+    int rc = *option ? 0 : share_find(text, size, err);
+    if (rc) return rc;
+    if (!*option && *text) *option = text;
+    snprintf(line, sizeof line, "share %.50s", *option ? *option : "");
+    if (*option) calls->line(calls->user, line);
+    return 0;
+}

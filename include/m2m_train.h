@@ -69,6 +69,25 @@ M2M_API int m2m_init(const char *from, const char *dir, const m2m_init_options *
  * consecutive parts. Errors: M2M_ESHAPE, M2M_EFORMAT for what is not finite, M2M_EINVAL for too few rows. */
 M2M_API int m2m_metrics(const char *in, const m2m_calls *calls, m2m_error *err);
 
+typedef struct m2m_sets_options {
+#define OPTION(type, field, default_, min, max, choices, help) M2M_TYPE_##type field;
+#include "m2m_sets.def"
+#undef OPTION
+} m2m_sets_options;
+
+/* The paper's protocol (its section 4; docs/evaluation.md): of each set of `data` (paths as m2m_train's) the first
+ * images are given, generate->n made, and each n-th image is scored over all sets. `out` gets images/kK/SET/NNN.png,
+ * features/, and, when all sets are there, report.json, .csv, .md, .html and sheets/. Image k of set s depends on
+ * (generate->seed, s, k) and its context alone. What is there is kept, so the call that follows a dead run finishes
+ * it, with the same report; options->share divides the sets among runs, the last of which writes the report. Sets whose
+ * given images are missing or can't be read are left out, counted and named. model NULL: the embedded one. Errors,
+ * beside those of the model and of files: M2M_EINVAL for options that don't fit or when `out` was begun with others. */
+M2M_API int m2m_eval_sets(const char *model, const char *data, const char *out,
+                          const m2m_generate_options *generate, const m2m_sets_options *options,
+                          const m2m_calls *calls, m2m_error *err);
+/* The tables of several such directories as one, into `out`; the scores are not computed again. */
+M2M_API int m2m_eval_sets_compare(const char *const *dirs, int n, const char *out, m2m_error *err);
+
 /* ---- Training (spec 7) ------------------------------------------------------------------------------------------ */
 
 typedef struct m2m_train_options {
@@ -157,7 +176,7 @@ typedef struct m2m_option {
 enum { M2M_OPTION_INT, M2M_OPTION_REAL, M2M_OPTION_FLAG, M2M_OPTION_TEXT };
 
 typedef struct m2m_option_table {
-    const char *name;            /* "generate", "train", "compose", "mis", "bench", "init" */
+    const char *name;            /* "generate", "train", "compose", "mis", "sets", "bench", "init" */
     const m2m_option *rows;
     int count;
 } m2m_option_table;

@@ -232,6 +232,19 @@ void names_free(char ***names, int n)
     *names = NULL;
 }
 
+void dir_sweep(const char *path)
+{
+    char **names;
+    int n;
+    if (dir_list(path, &names, &n, NULL)) return;
+    for (int i = 0; i < n; i++) {
+        char *left = strncmp(names[i], ".m2m", 4) ? NULL : path_join(path, names[i]);
+        if (left) unlink(left);
+        free(left);
+    }
+    names_free(&names, n);
+}
+
 char *path_join(const char *a, const char *b)
 {
     size_t na = strlen(a), nb = strlen(b);

@@ -77,6 +77,8 @@ int dir_make(const char *path, m2m_error *err);
  * names_free. */
 int dir_list(const char *path, char ***names, int *n, m2m_error *err);
 void names_free(char ***names, int n);
+/* Removes what file_out left in a directory when its process was killed. Nobody may be writing there. */
+void dir_sweep(const char *path);
 /* "a/b"; an absolute or only b stays as it is. To be freed; NULL: out of memory. */
 char *path_join(const char *a, const char *b);
 /* Points into path, behind the last slash. */

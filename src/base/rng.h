@@ -23,7 +23,8 @@ enum {
     RNG_IMPORT = 8,
     RNG_STEP = 9,  /* + 256 * step of the sampler */
     RNG_START = 10, /* weights that training draws by a rule of its own */
-    RNG_CONTEXT = 11 /* what generated context images are noised with */
+    RNG_CONTEXT = 11, /* what generated context images are noised with */
+    RNG_SETS = 12 /* a test set's seed */
 };
 
 /* One block: four words for a counter and a key. */

@@ -257,26 +257,12 @@ static int make_share(mis_job *j, m2m_error *err)
     return rc;
 }
 
-/* Removes what runs that were killed while they wrote mis.json, or tried the directory, left beside it. */
-static void remove_leftovers(const mis_job *j)
-{
-    char **names;
-    int n;
-    if (dir_list(j->out, &names, &n, NULL)) return;
-    for (int i = 0; i < n; i++) {
-        char *path = strncmp(names[i], ".m2m", 4) ? NULL : path_join(j->out, names[i]);
-        if (path) unlink(path);
-        free(path);
-    }
-    names_free(&names, n);
-}
-
 static void tell_end(const mis_job *j)
 {
     int shards;
     int64_t all = finished(j, 0, j->plan.n, &shards);
     str s = {0};
-    if (shards == j->plan.n) remove_leftovers(j);
+    if (shards == j->plan.n) dir_sweep(j->out);
     if (j->share.n > 1) str_printf(&s, "share %d/%d: ", j->share.i, j->share.n);
     str_printf(&s, "%lld sets of %lld images made", (long long)j->sets_made, (long long)j->options->images);
     if (j->sets_kept) str_printf(&s, ", %lld were there", (long long)j->sets_kept);

@@ -140,6 +140,16 @@ static int trace_of_root(const gaussian *a, const gaussian *b, double *room, dou
     return status;
 }
 
+int gaussian_of(gaussian *g, const float *rows, int64_t count, int dim, m2m_error *err)
+{
+    moments *m = moments_new(dim, err);
+    if (!m) return M2M_ENOMEM;
+    moments_add(m, rows, count);
+    int rc = moments_take(m, g, err);
+    moments_free(m);
+    return rc;
+}
+
 int frechet_distance(const gaussian *a, const gaussian *b, double *distance, m2m_error *err)
 {
     if (a->dim != b->dim)

@@ -29,6 +29,9 @@ int64_t moments_count(const moments *m);
 /* A new gaussian (gaussian_free); m can go on after it. Errors: M2M_EINVAL for fewer than two rows, M2M_ENOMEM. */
 int moments_take(moments *m, gaussian *g, m2m_error *err);
 
+/* Of count rows [count,dim] at once. */
+int gaussian_of(gaussian *g, const float *rows, int64_t count, int dim, m2m_error *err);
+
 /* Fréchet distance |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)). The trace of the root is that of S1^(1/2) S2 S1^(1/2),
  * which is symmetric, taken in the space where S1 is not zero: fewer images than columns do no harm, and nothing is
  * added to the diagonal. Errors: M2M_ESHAPE when the widths differ, M2M_EFORMAT for what is not finite, M2M_ENOMEM. */

@@ -30,16 +30,6 @@ static int read_rows(const safetensors *in, const char *name, int64_t most_colum
     return status;
 }
 
-static int statistics_of(rows r, gaussian *g, m2m_error *err)
-{
-    moments *m = moments_new(r.dim, err);
-    if (!m) return M2M_ENOMEM;
-    moments_add(m, r.data, r.count);
-    int status = moments_take(m, g, err);
-    moments_free(m);
-    return status;
-}
-
 static void add_member(str *s, const char *name, double value)
 {
     str_add(s, s->len > 1 ? ", " : "");
@@ -57,8 +47,8 @@ static int compare_features(const safetensors *in, str *s, m2m_error *err)
     int status = read_rows(in, "features_a", GAUSSIAN_DIM, &a, err);
     if (!status) status = read_rows(in, "features_b", GAUSSIAN_DIM, &b, err);
     if (!status) status = kid(a, b, 0, 0, 0, &k, err);         /* first: it also finds what is too small or unequal */
-    if (!status) status = statistics_of(a, &ga, err);
-    if (!status) status = statistics_of(b, &gb, err);
+    if (!status) status = gaussian_of(&ga, a.data, a.count, a.dim, err);
+    if (!status) status = gaussian_of(&gb, b.data, b.count, b.dim, err);
     if (!status) status = frechet_distance(&ga, &gb, &fid, err);
     if (status) fail_prefix(err, status, "%s: features_a and features_b", safetensors_path(in));
     if (!status) {

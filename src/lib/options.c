@@ -46,6 +46,12 @@ static const m2m_option mis_rows[] = {
 };
 #undef OPTIONS
 
+#define OPTIONS m2m_sets_options
+static const m2m_option sets_rows[] = {
+#include "m2m_sets.def"
+};
+#undef OPTIONS
+
 #define OPTIONS m2m_bench_options
 static const m2m_option bench_rows[] = {
 #include "m2m_bench.def"
@@ -60,7 +66,7 @@ static const m2m_option init_rows[] = {
 
 #define TABLE(name) {#name, name##_rows, (int)(sizeof name##_rows / sizeof name##_rows[0])}
 static const m2m_option_table tables[] = {TABLE(generate), TABLE(train), TABLE(compose), TABLE(import),
-                                          TABLE(mis),      TABLE(bench), TABLE(init)};
+                                          TABLE(mis),      TABLE(sets),  TABLE(bench),   TABLE(init)};
 
 const m2m_option_table *m2m_options(const char *name)
 {
