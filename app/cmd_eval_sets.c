@@ -39,8 +39,8 @@ static int work(const settings *s, const words *given, const options *o, m2m_err
     else if (!failed) {
         const bool embedded = given->count == 1;
         failed = share_take(&mine.share, share, sizeof share, &calls, err);
-        if (!failed) failed = m2m_eval_sets(embedded ? NULL : given->items[0], given->items[!embedded], s->o, &o->generate,
-                                            &mine, &calls, err);
+        if (!failed) failed = m2m_eval_sets(embedded ? NULL : given->items[0], given->items[!embedded], s->o,
+                                            &o->generate, &mine, &calls, err);
     }
     if (failed) outdir_undo(&out);
     show_free(&shown);
@@ -75,10 +75,10 @@ const command command_eval_sets = {
     .synopsis = "[MODEL] DATA -o DIR [options], or --compare DIR … -o DIR",
     .purpose = "the paper's tables: images made from test sets, scored one after another",
     .text = "Of each set of DATA (what m2m trains on: shards, or folders of folders) the first --given images are\n"
-            "given and -n images made (10 if left out, the paper's number). Each n-th image is scored over all sets, and\n"
-            "the table has mean and standard deviation over the n. A score whose model is not given is left out.\n"
-            "The images lie in DIR/images, the report in DIR/report.md, .csv, .json and .html (with curves and contact\n"
-            "sheets). What is there is kept: the same command goes on where a run was cut off, with the same result.\n"
+            "given and -n images made (10 if left out, the paper's number). Each n-th image is scored over all sets,\n"
+            "and the table has mean and standard deviation over the n. A score whose model is not given is left out.\n"
+            "The images lie in DIR/images, the report in DIR/report.md, .csv, .json and .html (with curves and\n"
+            "contact sheets). What is there is kept: the same command goes on where a run was cut off, with the same result.\n"
             "Started by mpirun, srun or as a Slurm array job, each process makes its share; the last one reports.\n"
             "\n"
             "Examples:\n"

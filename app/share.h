@@ -11,7 +11,7 @@
  * rank of mpirun (OMPI_COMM_WORLD_…, PMI_…) or srun (SLURM_PROCID, SLURM_STEP_NUM_TASKS). No message passing library
  * is needed for it. Errors: M2M_EINVAL names the variable. */
 int share_find(char *text, size_t size, m2m_error *err);
-/* Fills the option --share where it is NULL and share_find finds one, which then lies in text; tells which share it is. */
+/* Fills the option --share where it is NULL and share_find finds one, which then lies in text; tells which it is. */
 int share_take(const char **option, char *text, size_t size, const m2m_calls *calls, m2m_error *err);
 
 #endif
