@@ -38,7 +38,7 @@ static void turn_over(uint32_t s[624])
     }
 }
 
-static uint32_t next32(noise_torch *r)
+uint32_t noise_torch_bits(noise_torch *r)
 {
     if (r->at == 624) {
         turn_over(r->state);
@@ -53,13 +53,13 @@ static uint32_t next32(noise_torch *r)
 
 static double uniform53(noise_torch *r)
 {
-    uint64_t high = next32(r);
-    return (double)((high << 32 | next32(r)) & ((1ull << 53) - 1)) * 0x1p-53;
+    uint64_t high = noise_torch_bits(r);
+    return (double)((high << 32 | noise_torch_bits(r)) & ((1ull << 53) - 1)) * 0x1p-53;
 }
 
 static float uniform24(noise_torch *r)
 {
-    return (float)(next32(r) & 0xffffff) * 0x1p-24f;
+    return (float)(noise_torch_bits(r) & 0xffffff) * 0x1p-24f;
 }
 
 /* 16 uniform numbers become 16 normal ones: the first 8 give radii, the last 8 angles. */

@@ -23,6 +23,8 @@ typedef struct noise_torch {
 } noise_torch;
 
 noise_torch noise_torch_seed(uint64_t seed);
+/* Its next 32 bits, which are also those of NumPy's RandomState(seed). */
+uint32_t noise_torch_bits(noise_torch *r);
 /* The next torch.randn(n, generator=…) in float32; equal up to the last bits (torch's vectorized sine and
  * logarithm). */
 void noise_torch_normal(noise_torch *r, float *dst, size_t n);

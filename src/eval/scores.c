@@ -1,6 +1,7 @@
 #include "eval/scores.h"
 
 #include "base/error.h"
+#include "base/noise.h"
 #include "base/rng.h"
 #include "eval/symmetric.h"
 
@@ -240,6 +241,29 @@ int inception_score(rows x, int splits, double *mean, double *deviation, m2m_err
     *deviation = sqrt(sum / splits);
     free(room);
     return 0;
+}
+
+/* 0..most, as NumPy's legacy generator draws: bits are thrown away until they fit. */
+static uint32_t draw_up_to(noise_torch *r, uint32_t most)
+{
+    uint32_t mask = most, x;
+    for (int shift = 1; shift < 32; shift *= 2) mask |= mask >> shift;
+    do x = noise_torch_bits(r) & mask;
+    while (x > most);
+    return x;
+}
+
+void shuffle_rows(float *data, int64_t n, int dim, uint32_t seed)
+{
+    noise_torch r = noise_torch_seed(seed);
+    for (int64_t i = n - 1; i > 0; i--) {
+        float *a = data + i * dim, *b = data + (int64_t)draw_up_to(&r, (uint32_t)i) * dim;
+        for (int k = 0; k < dim; k++) {
+            const float kept = a[k];
+            a[k] = b[k];
+            b[k] = kept;
+        }
+    }
 }
 
 /* ---- Precision, recall, density, coverage ---- */

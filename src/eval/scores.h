@@ -27,6 +27,9 @@ int kid(rows a, rows b, int subsets, int subset_size, uint64_t seed, kid_score *
  * parts, cut as torch-fidelity does (part i ends before row (i+1)*n/splits); rows are not shuffled. Errors: M2M_EINVAL
  * for fewer rows than splits, M2M_ENOMEM. */
 int inception_score(rows logits, int splits, double *mean, double *deviation, m2m_error *err);
+/* Puts rows [n,dim] into the order of NumPy's RandomState(seed).permutation(n), as torch-fidelity does with 2020 before
+ * it cuts them into parts. n < 2^32. */
+void shuffle_rows(float *data, int64_t n, int dim, uint32_t seed);
 
 /* Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020), with balls that reach to
  * the k-th neighbour. */

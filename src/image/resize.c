@@ -48,7 +48,9 @@ static const struct {
 } filters[] = {[RESIZE_BOX] = {box, 0.5},
     [RESIZE_BILINEAR] = {triangle, 1.0},
     [RESIZE_BICUBIC] = {cubic, 2.0},
-    [RESIZE_LANCZOS] = {lanczos, 3.0}};
+    [RESIZE_LANCZOS] = {lanczos, 3.0},
+    [RESIZE_TORCH] = {NULL, 1.0},
+    [RESIZE_TENSORFLOW1] = {NULL, 1.0}};
 
 /* For each output position the first input position, how many, and their weights. */
 typedef struct taps {
@@ -89,6 +91,20 @@ static void fill_taps(taps *t, int i, int in, double scale, resize_filter filter
     t->count[i] = high - low;
 }
 
+/* Without antialias. In float, as both peers: where a position falls between two pixels is what they agree on. */
+static void fill_two_taps(taps *t, int i, int in, float scale, float centre)
+{
+    const float at = fmaxf(scale * ((float)i + centre) - centre, 0);
+    const int low = (int)at < in - 1 ? (int)at : in - 1;
+    double *w = t->weight + (size_t)i * (size_t)t->most;
+    t->first[i] = low;
+    t->count[i] = low < in - 1 ? 2 : 1;
+    w[1] = low < in - 1 ? (double)at - low : 0;
+    w[0] = 1 - w[1];
+    for (int k = 0; k < 2; k++)
+        t->fixed[(size_t)i * (size_t)t->most + (size_t)k] = (int32_t)lrint(w[k] * (1 << FIXED));
+}
+
 static int taps_make(taps *t, int in, int out, resize_filter filter, m2m_error *err)
 {
     const double scale = (double)in / out,
@@ -103,7 +119,10 @@ static int taps_make(taps *t, int in, int out, resize_filter filter, m2m_error *
         taps_free(t);
         return fail(err, M2M_ENOMEM, "no memory to resize %d to %d", in, out);
     }
-    for (int i = 0; i < out; i++) fill_taps(t, i, in, scale, filter);
+    for (int i = 0; i < out; i++) {
+        if (filters[filter].at) fill_taps(t, i, in, scale, filter);
+        else fill_two_taps(t, i, in, (float)in / (float)out, filter == RESIZE_TORCH ? 0.5f : 0.0f);
+    }
     return 0;
 }
 

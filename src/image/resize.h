@@ -1,4 +1,4 @@
-/* Resizing with antialias, as Pillow 13 does it: two passes, filters widened when shrinking; along x
+/* Resizing, mostly with antialias, as Pillow 13 does it: two passes, filters widened when shrinking; along x
  * first, but along y first where in_height - height > max(0, 2 (in_width - width)). 8-bit results equal
  * Pillow's to the bit (12 and older always begin along x, which can change a byte by 1), 32-bit ones
  * those of its mode "F" (clean-fid's way) up to rounding. Any thread. */
@@ -13,6 +13,9 @@ typedef enum resize_filter {
     RESIZE_BILINEAR,
     RESIZE_BICUBIC,            /* a = -0.5 */
     RESIZE_LANCZOS,            /* 3 lobes */
+    /* Without antialias, each value from the two nearest in a direction, also where that skips pixels: */
+    RESIZE_TORCH,              /* torch's interpolate, bilinear, align_corners=False */
+    RESIZE_TENSORFLOW1,        /* TensorFlow 1's resize_bilinear: corners, not centres, of pixels lie on one another */
 } resize_filter;
 
 /* *out is made anew (zero on failure); RGBA is filtered with its colours multiplied by alpha.

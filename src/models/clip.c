@@ -146,16 +146,23 @@ static void make_unit(float *x, int n)
     for (int i = 0; i < n; i++) x[i] = (float)(x[i] / sqrt(sum));
 }
 
+int clip_images_run(const clip_model *m, const clip_graph *t, exec *x, const float *pixels, float *out, m2m_error *err)
+{
+    const int64_t batch = t->pixels->shape.dim[0], width = m->config.projection;
+    int status = exec_write(x, t->pixels, pixels, err);
+    if (!status) status = exec_run(x, err);
+    if (!status) exec_read(x, t->out, out);
+    for (int64_t b = 0; b < batch && !status; b++) make_unit(out + b * width, (int)width);
+    return status;
+}
+
 int clip_images(const clip_model *m, backend *be, const float *pixels, int batch, float *out, m2m_error *err)
 {
     clip_graph t;
     exec *x = NULL;
     int status = clip_image_build(&t, &m->config, m->params, batch, err);
     if (!status && !(x = exec_new(t.g, be, &t.out, 1, err))) status = M2M_EUNSUPPORTED;
-    if (!status) status = exec_write(x, t.pixels, pixels, err);
-    if (!status) status = exec_run(x, err);
-    if (!status) exec_read(x, t.out, out);
-    for (int b = 0; b < batch && !status; b++) make_unit(out + (int64_t)b * m->config.projection, m->config.projection);
+    if (!status) status = clip_images_run(m, &t, x, pixels, out, err);
     exec_free(x);
     clip_graph_free(&t);
     return status;
@@ -172,7 +179,7 @@ static void pool(const clip_model *m, const int32_t *ids, int batch, int length,
     }
 }
 
-static int run_texts(const clip_model *m, const clip_graph *t, exec *x, const int32_t *ids, float *out, m2m_error *err)
+int clip_texts_run(const clip_model *m, const clip_graph *t, exec *x, const int32_t *ids, float *out, m2m_error *err)
 {
     const int batch = (int)t->embedded->shape.dim[0], length = (int)t->embedded->shape.dim[1];
     float *embedded = malloc((size_t)shape_count(t->embedded->shape) * sizeof *embedded);
@@ -200,7 +207,7 @@ int clip_texts(const clip_model *m, backend *be, const int32_t *ids, int batch, 
     exec *x = NULL;
     int status = clip_texts_build(&t, &m->config, m->params, batch, length, err);
     if (!status && !(x = exec_new(t.g, be, &t.out, 1, err))) status = M2M_EUNSUPPORTED;
-    if (!status) status = run_texts(m, &t, x, ids, out, err);
+    if (!status) status = clip_texts_run(m, &t, x, ids, out, err);
     exec_free(x);
     clip_graph_free(&t);
     return status;

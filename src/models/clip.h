@@ -41,5 +41,8 @@ void clip_graph_free(clip_graph *t);
 int clip_images(const clip_model *m, backend *be, const float *pixels, int batch, float *out, m2m_error *err);
 int clip_texts(const clip_model *m, backend *be, const int32_t *ids, int batch, int length, float *out,
                m2m_error *err);
+/* The same again and again: t of m, x for t->out of it. */
+int clip_images_run(const clip_model *m, const clip_graph *t, exec *x, const float *pixels, float *out, m2m_error *err);
+int clip_texts_run(const clip_model *m, const clip_graph *t, exec *x, const int32_t *ids, float *out, m2m_error *err);
 
 #endif

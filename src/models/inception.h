@@ -36,4 +36,27 @@ int inception_graph_build(inception_graph *t, const inception_model *m, int batc
                           m2m_error *err);
 void inception_graph_free(inception_graph *t);
 
+/* ---- Pixels ---- */
+
+/* How an image gets to 299 x 299 and into numbers. FID told by one is not comparable with FID told by another. */
+#define INCEPTION_RESIZES(X)                                                                     \
+    X(PYTORCH_FID, "pytorch-fid")          /* bilinear without antialias; 2 x - 1 of [0,1] */      \
+    X(TORCH_FIDELITY, "torch-fidelity")    /* TensorFlow 1's bilinear; (x - 128) / 128 */          \
+    X(CLEAN_FID, "clean-fid")              /* bicubic with antialias in floats; (x - 128) / 128 */
+
+typedef enum inception_resize {
+#define X(name, text) INCEPTION_##name,
+    INCEPTION_RESIZES(X)
+#undef X
+    INCEPTION_RESIZE_COUNT
+} inception_resize;
+
+const char *inception_resize_name(inception_resize how);
+/* Errors: M2M_EINVAL names what is offered. */
+int inception_resize_find(inception_resize *how, const char *name, m2m_error *err);
+
+/* pixels [3,299,299] of an image of any size, over white where it is transparent (the peers drop the alpha channel
+ * instead). Errors: M2M_ENOMEM. Any thread. */
+int inception_pixels(float *pixels, const m2m_image *image, inception_resize how, m2m_error *err);
+
 #endif

@@ -124,6 +124,33 @@ static void errors_and_neighbours_agree(void **state)
 }
 
 /* Subsets of all rows are the whole; smaller ones scatter around it by what their own spread allows. */
+/* The order of NumPy's RandomState(2020).permutation, and torch-fidelity's score of rows in it. */
+static void rows_are_shuffled_as_numpy_does(void **state)
+{
+    (void)state;
+    m2m_error err = {0};
+    safetensors *golden;
+    double mean, deviation;
+    ok(safetensors_open(&golden, TEST_DIR "/golden/eval.safetensors", &err), &err);
+    const tensor *order = safetensors_find(golden, "permutation"), *logits = safetensors_find(golden, "logits");
+    const double *wanted = safetensors_find(golden, "inception_score")->data;
+    const int64_t n = shape_count(order->shape), all = shape_count(logits->shape);
+    float *numbers = malloc((size_t)n * sizeof *numbers), *mine = malloc((size_t)all * sizeof *mine);
+    assert_true(numbers && mine);
+    for (int64_t i = 0; i < n; i++) numbers[i] = (float)i;
+    shuffle_rows(numbers, n, 1, 2020);
+    for (int64_t i = 0; i < n; i++) assert_int_equal((int)numbers[i], ((const int32_t *)order->data)[i]);
+    memcpy(mine, logits->data, (size_t)all * sizeof *mine);
+    shuffle_rows(mine, logits->shape.dim[0], (int)logits->shape.dim[1], 2020);
+    const rows shuffled = {mine, logits->shape.dim[0], (int)logits->shape.dim[1]};
+    ok(inception_score(shuffled, 10, &mean, &deviation, &err), &err);
+    close_to("inception score", mean, wanted[0], 1e-9, 0);
+    close_to("its deviation", deviation, wanted[1], 1e-9, 0);
+    free(numbers);
+    free(mine);
+    safetensors_close(&golden);
+}
+
 static void subsets_surround_the_whole(void **state)
 {
     (void)state;
@@ -275,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_agree), cmocka_unit_test(errors_and_neighbours_agree),
+        cmocka_unit_test(rows_are_shuffled_as_numpy_does),
         cmocka_unit_test(subsets_surround_the_whole), cmocka_unit_test(portions_do_not_matter),
         cmocka_unit_test(statistics_travel), cmocka_unit_test(the_worlds_faults_are_named),
         cmocka_unit_test(damaged_statistics_are_refused),
