@@ -150,8 +150,10 @@ static void tell_differences(const cJSON *rows, str *s)
     const cJSON *first = json_member(rows->child, "settings");
     for (const cJSON *one = first->child; one; one = one->next) {
         bool differs = false;
-        for (const cJSON *row = rows->child; row; row = row->next)
-            differs = differs || !cJSON_Compare(one, json_member(json_member(row, "settings"), one->string), true);
+        for (const cJSON *row = rows->child; row; row = row->next) {
+            const cJSON *other = json_member(row, "settings");
+            differs = differs || !cJSON_Compare(one, cJSON_GetObjectItemCaseSensitive(other, one->string), true);
+        }
         if (!differs || !strncmp(one->string, "model", 5)) continue;
         str_printf(s, "%s%s", s->len ? ", " : "Rows differ in: ", one->string);
     }

@@ -74,7 +74,7 @@ void program_run(outcome *o, const way *w, const char *const *args)
         poll(p, 2, 20);
         if (p[0].fd >= 0 && p[0].revents && !drain(out[0], o->out, sizeof o->out)) p[0].fd = -1;
         if (p[1].fd >= 0 && p[1].revents && !drain(err[0], o->err, sizeof o->err)) p[1].fd = -1;
-        if (!interrupted && there(w->until)) interrupted = !kill(pid, SIGINT);
+        if (!interrupted && there(w->until)) interrupted = !kill(pid, w->kill ? SIGKILL : SIGINT);
         if (!late && time(NULL) - start > SECONDS) late = !kill(pid, SIGKILL);
     }
     close(out[0]);

@@ -19,7 +19,8 @@ typedef struct outcome {
 typedef struct way {         /* how the program is started; zero is ordinary */
     int64_t file_limit;      /* RLIMIT_FSIZE in bytes, SIGXFSZ ignored */
     const char *output;      /* stdout goes to this file */
-    const char *until;       /* SIGINT is sent when this file exists */
+    const char *until;       /* when this file exists, SIGINT is sent */
+    bool kill;               /* SIGKILL instead */
     bool unprivileged;       /* as nobody, if the test runs as root */
 } way;
 
