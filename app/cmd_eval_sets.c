@@ -5,6 +5,8 @@
 #include "show.h"
 #include "stop.h"
 
+#include <string.h>
+
 enum { SETS_MADE = 10, MOST = 100 };     /* images made of a set, where -n is not given; reports compared */
 
 typedef struct settings {
@@ -26,22 +28,33 @@ static const m2m_option rows[] = {
     {0},
 };
 
-static int work(const settings *s, const words *given, const options *o, m2m_error *err)
+/* What the user does not say is as the model recommends, but for -n. */
+static int evaluate(const command *c, const args *a, const settings *s, options *o, const m2m_calls *calls,
+                    m2m_error *err)
+{
+    const bool embedded = a->plain.count == 1;
+    m2m_model *model = NULL;
+    char share[48];
+    int failed = share_take(&o->sets.share, share, sizeof share, calls, err);
+    if (!failed) failed = m2m_model_open(&model, embedded ? NULL : a->plain.items[0], err);
+    if (failed) return failed;
+    m2m_model_defaults(model, &o->generate);
+    args_again(c, a, o);
+    if (!args_given(a, "n")) o->generate.n = SETS_MADE;
+    failed = m2m_eval_sets(model, a->plain.items[!embedded], s->o, &o->generate, &o->sets, calls, err);
+    m2m_model_close(&model);
+    return failed;
+}
+
+static int work(const command *c, const args *a, const settings *s, options *o, m2m_error *err)
 {
     show *shown = show_new();
     m2m_calls calls = show_calls(shown);
-    m2m_sets_options mine = o->sets;
-    char share[48];
     outdir out;
     stop_listen();
     int failed = outdir_open(&out, s->o, err);
-    if (!failed && s->compare) failed = m2m_eval_sets_compare(given->items, given->count, s->o, err);
-    else if (!failed) {
-        const bool embedded = given->count == 1;
-        failed = share_take(&mine.share, share, sizeof share, &calls, err);
-        if (!failed) failed = m2m_eval_sets(embedded ? NULL : given->items[0], given->items[!embedded], s->o,
-                                            &o->generate, &mine, &calls, err);
-    }
+    if (!failed && s->compare) failed = m2m_eval_sets_compare(a->plain.items, a->plain.count, s->o, err);
+    else if (!failed) failed = evaluate(c, a, s, o, &calls, err);
     if (failed) outdir_undo(&out);
     show_free(&shown);
     return failed;
@@ -57,12 +70,11 @@ static int run(const command *c, int argc, char **argv)
     if (status == RUN && !s.compare && a.plain.count > 2)
         status = say_usage(c, "%.200s: one argument too many, wanted MODEL DATA", a.plain.items[2]);
     for (int i = 0; i < a.given.count && status == RUN && s.compare; i++)
-        if (!args_given(&(args){.given = {(const char *[]){"o", "compare"}, 2, 2}}, a.given.items[i]))
+        if (strcmp(a.given.items[i], "o") && strcmp(a.given.items[i], "compare"))
             status = say_usage(c, "--%s goes with MODEL DATA, not with --compare", a.given.items[i]);
     if (status == RUN) {
         m2m_error err = {0};
-        if (!args_given(&a, "n")) o.generate.n = SETS_MADE;
-        int failed = work(&s, &a.plain, &o, &err);
+        int failed = work(c, &a, &s, &o, &err);
         status = failed ? say_error(&err) : EXIT_SUCCESS;
         if (failed == M2M_ECANCELLED && stop_asked()) status = EXIT_STOPPED;
     }

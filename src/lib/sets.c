@@ -183,11 +183,10 @@ static int open_view(sets_job *j, m2m_error *err)
     return rc;
 }
 
-static int open_job(sets_job *j, const char *model, m2m_error *err)
+static int open_job(sets_job *j, m2m_error *err)
 {
     m2m_model_facts facts;
     int rc = check_options(j, err);
-    if (!rc) rc = m2m_model_open(&j->model, model, err);
     if (rc) return rc;
     m2m_model_get_facts(j->model, &facts);
     if (!strcmp(facts.kind, "text-to-image"))
@@ -209,7 +208,6 @@ static void close_job(sets_job *j)
     if (j->be) j->be->close(j->be);
     cJSON_Delete(j->settings);
     dataset_close(&j->data);
-    m2m_model_close(&j->model);
 }
 
 /* ---- Running ---- */
@@ -229,11 +227,11 @@ static int64_t left(const sets_job *j)
     return missing;
 }
 
-int m2m_eval_sets(const char *model, const char *data, const char *out, const m2m_generate_options *generate,
+int m2m_eval_sets(const m2m_model *model, const char *data, const char *out, const m2m_generate_options *generate,
                   const m2m_sets_options *options, const m2m_calls *calls, m2m_error *err)
 {
-    sets_job j = {.generate = generate, .options = options, .calls = calls, .out = out, .data_path = data};
-    int rc = open_job(&j, model, err);
+    sets_job j = {.model = model, .generate = generate, .options = options, .calls = calls, .out = out, .data_path = data};
+    int rc = open_job(&j, err);
     if (!rc) rc = sets_make(&j, err);
     if (!rc) rc = sets_see(&j, err);
     int64_t missing = rc ? 0 : left(&j);

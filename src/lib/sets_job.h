@@ -33,7 +33,7 @@ typedef struct sets_job {
     const m2m_sets_options *options;
     const m2m_calls *calls;
     const char *out, *data_path;
-    m2m_model *model;
+    const m2m_model *model;
     dataset *data;
     dataset_view view;             /* how given images are seen: at the size of those that are made */
     backend *be;
