@@ -80,8 +80,8 @@ typedef struct m2m_sets_options {
  * features/, and, when all sets are there, report.json, .csv, .md, .html and sheets/. Image k of set s depends on
  * (generate->seed, s, k) and its context alone. What is there is kept, so the call that follows a dead run finishes
  * it, with the same report; options->share divides the sets among runs, the last of which writes the report. Sets whose
- * given images are missing or can't be read are left out, counted and named. Errors, beside those of m2m_generate and of
- * files: M2M_EINVAL for options that don't fit or when `out` was begun with others. */
+ * given images are missing or can't be read are left out, counted and named. Errors, beside those of m2m_generate and
+ * of files: M2M_EINVAL for options that don't fit or when `out` was begun with others. */
 M2M_API int m2m_eval_sets(const m2m_model *model, const char *data, const char *out,
                           const m2m_generate_options *generate, const m2m_sets_options *options,
                           const m2m_calls *calls, m2m_error *err);

@@ -230,7 +230,8 @@ static int64_t left(const sets_job *j)
 int m2m_eval_sets(const m2m_model *model, const char *data, const char *out, const m2m_generate_options *generate,
                   const m2m_sets_options *options, const m2m_calls *calls, m2m_error *err)
 {
-    sets_job j = {.model = model, .generate = generate, .options = options, .calls = calls, .out = out, .data_path = data};
+    sets_job j = {.model = model, .generate = generate, .options = options, .calls = calls, .out = out,
+                  .data_path = data};
     int rc = open_job(&j, err);
     if (!rc) rc = sets_make(&j, err);
     if (!rc) rc = sets_see(&j, err);

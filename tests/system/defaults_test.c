@@ -1,4 +1,4 @@
-/* What a model's own files recommend is used where the user says nothing, is overruled by flags, and may name no files. */
+/* What a model's own files recommend is used where the user says nothing, overruled by flags, and may name no files. */
 #include "program.h"
 
 #include "m2m.h"
