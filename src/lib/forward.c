@@ -7,6 +7,7 @@
 #include "lib/device.h"
 #include "lib/job.h"
 #include "lib/setjob.h"
+#include "lib/unetjob.h"
 #include "models/clip.h"
 #include "models/features.h"
 #include "models/inception.h"
@@ -34,68 +35,18 @@ static int size_is(const request *q, const char *name, int64_t found, int64_t wa
                 (long long)found, what, (long long)wanted);
 }
 
-/* [B] from a timestep of rank 0, [1] or [B]. */
-static float *timesteps_for(const request *q, int64_t batch, m2m_error *err)
-{
-    const tensor *t;
-    if (safetensors_need(q->in, "timestep", NULL, &t, err)) return NULL;
-    int64_t n = shape_count(t->shape);
-    if (n != 1 && n != batch) {
-        size_is(q, "timestep", n, batch, "elements", err);
-        return NULL;
-    }
-    float *all = malloc((size_t)batch * sizeof *all);
-    if (!all) return fail(err, M2M_ENOMEM, "no memory for %lld timesteps", (long long)batch), NULL;
-    to_f32(all, t->data, t->type, n);
-    for (int64_t i = n; i < batch; i++) all[i] = all[0];
-    return all;
-}
-
-static int run_unet_graph(const request *q, text_graph *t, const paramset *params, const float *const data[4],
-                          m2m_error *err)
-{
-    node *wanted[2] = {t->prediction, t->loss};
-    exec *x = task_exec(t->g, q->be, wanted, t->loss ? 2 : 1, params, t->grads, err);
-    if (!x) return M2M_EUNSUPPORTED;
-    int status = exec_write(x, t->sample, data[0], err);
-    if (!status) status = exec_write(x, t->timestep, data[1], err);
-    if (!status) status = exec_write(x, t->tokens, data[2], err);
-    if (!status && t->loss) status = exec_write(x, t->target, data[3], err);
-    if (!status) status = exec_run(x, err);
-    if (!status) {
-        results_add_output(q->out, x, "", "sample", t->prediction, t->prediction->shape);
-        if (t->loss) results_add_output(q->out, x, "", "loss", t->loss, (shape){0});
-        if (t->grads) results_add_grads(q->out, x, params, t->grads);
-    }
-    exec_free(x);
-    return status;
-}
-
 static int run_unet(const request *q, m2m_error *err)
 {
-    unet_model m;
-    shape s, k, e;
-    float *data[4] = {NULL};
-    text_graph t = {0};
-    int status = unet_model_open(&m, q->dir, true, err);
-    if (status) return status;
-    bool ok = (data[0] = job_floats(q->in, "sample", 4, &s, err)) &&
-              (data[2] = job_floats(q->in, "encoder_hidden_states", 3, &k, err)) &&
-              (!q->backward || (data[3] = job_floats(q->in, "noise", 4, &e, err))) &&
-              (data[1] = timesteps_for(q, s.dim[0], err));
-    if (!ok) status = M2M_ESHAPE;
-    if (!status) status = size_is(q, "sample", s.dim[1], m.config.in_channels, "channels", err);
-    if (!status) status = size_is(q, "encoder_hidden_states", k.dim[0], s.dim[0], "rows", err);
-    if (!status) status = size_is(q, "encoder_hidden_states", k.dim[2], m.config.cross_dim, "channels", err);
-    if (!status && q->backward && !shape_equal(e, s))
-        status = size_is(q, "noise", shape_count(e), shape_count(s), "elements", err);
-    if (!status)
-        status = text_graph_build(&t, &m.config, m.params, (int)s.dim[0], (int)s.dim[2], (int)s.dim[3], (int)k.dim[1],
-                                  q->backward, false, err);
-    if (!status) status = run_unet_graph(q, &t, m.params, (const float *const *)data, err);
-    text_graph_free(&t);
-    for (int i = 0; i < 4; i++) free(data[i]);
-    unet_model_close(&m);
+    unet_job j;
+    const text_graph *t = &j.graph;
+    int status = unet_job_open(&j, q->dir, q->in, q->be, 0, q->backward, err);
+    if (!status) status = unet_job_run(&j, 0, err);
+    if (!status) {
+        results_add_output(q->out, j.x, "", "sample", t->prediction, t->prediction->shape);
+        if (t->loss) results_add_output(q->out, j.x, "", "loss", t->loss, (shape){0});
+        if (t->grads) results_add_grads(q->out, j.x, j.unet.params, t->grads);
+    }
+    unet_job_close(&j);
     return status;
 }
 

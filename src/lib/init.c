@@ -208,8 +208,6 @@ static int make_schedule(const init *n, cJSON **out, m2m_error *err)
                     json_set(*out, "timestep_spacing", cJSON_CreateString("leading")) &&
                     json_set(*out, "clip_sample", cJSON_CreateFalse());
         status = good ? schedule_from_json(&s, *out, err) : fail(err, M2M_ENOMEM, "no memory for a schedule");
-        if (!status && s.prediction != PREDICT_EPSILON)
-            status = fail(err, M2M_EUNSUPPORTED, "prediction_type is not epsilon, which M2M starts from");
         if (!status) schedule_free(&s);
         else fail_prefix(err, status, "%s", path);
     }

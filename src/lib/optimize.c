@@ -4,15 +4,17 @@
 #include "lib/contrast_job.h"
 #include "lib/device.h"
 #include "lib/setjob.h"
+#include "lib/unetjob.h"
 #include "train/optimizer.h"
 
 #include <stdlib.h>
 
 /* T batches of what is trained, whichever it is. */
 typedef struct batches {
+    enum { SETS, PAIRS, TEXTS } kind;
     set_job sets;
     contrast_job pairs;
-    bool contrast;
+    unet_job texts;
     paramset *params;
     const node *loss;
     node *const *grads;
@@ -23,12 +25,16 @@ typedef struct batches {
 static int batches_open(batches *b, const char *dir, const safetensors *in, backend *be, m2m_error *err)
 {
     int status;
-    b->contrast = job_has(in, "pixel_values");
-    if (b->contrast) {
+    b->kind = job_has(in, "pixel_values") ? PAIRS : job_has(in, "encoder_hidden_states") ? TEXTS : SETS;
+    if (b->kind == PAIRS) {
         const contrast_kind kind = job_has(in, "input_ids") ? CONTRAST_CLIP : CONTRAST_ENCODER;
         status = contrast_job_open(&b->pairs, dir, kind, in, be, 1, err);
         b->params = b->pairs.params, b->loss = b->pairs.loss, b->grads = b->pairs.grads;
         b->x = b->pairs.x, b->steps = b->pairs.steps;
+    } else if (b->kind == TEXTS) {
+        status = unet_job_open(&b->texts, dir, in, be, 1, true, err);
+        b->params = b->texts.unet.params, b->loss = b->texts.graph.loss, b->grads = b->texts.graph.grads;
+        b->x = b->texts.x, b->steps = b->texts.steps;
     } else {
         status = set_job_open(&b->sets, dir, in, be, 1, true, err);
         b->params = b->sets.unet.params, b->loss = b->sets.graph.loss, b->grads = b->sets.graph.grads;
@@ -39,12 +45,14 @@ static int batches_open(batches *b, const char *dir, const safetensors *in, back
 
 static int batches_run(batches *b, int step, m2m_error *err)
 {
-    return b->contrast ? contrast_job_run(&b->pairs, step, err) : set_job_run(&b->sets, step, err);
+    if (b->kind == TEXTS) return unet_job_run(&b->texts, step, err);
+    return b->kind == PAIRS ? contrast_job_run(&b->pairs, step, err) : set_job_run(&b->sets, step, err);
 }
 
 static void batches_close(batches *b)
 {
-    if (b->contrast) contrast_job_close(&b->pairs);
+    if (b->kind == PAIRS) contrast_job_close(&b->pairs);
+    else if (b->kind == TEXTS) unet_job_close(&b->texts);
     else set_job_close(&b->sets);
 }
 

@@ -253,6 +253,34 @@ def unet_case(name, model_name, models, B, H, W, timestep, tokens, backward=Fals
     write_case(name, info, inputs, run)
 
 
+def unet_optimize_case(name, model_name, models, T, B, H, W, tokens, lr):
+    """T steps of AdamW and EMAModel as m2m_oracle.optimize takes them, on a plain text-conditioned U-Net."""
+    from diffusers.training_utils import EMAModel
+    seed(name)
+    cross = models[model_name].config.cross_attention_dim
+    inputs = {"sample": rand(T, B, 4, H, W), "timestep": torch.randint(0, 1000, (T, B), generator=GENERATOR),
+              "encoder_hidden_states": rand(T, B, tokens, cross), "noise": rand(T, B, 4, H, W)}
+
+    def run(x, dtype):
+        m = at(models[model_name], dtype)
+        params, names = list(m.parameters()), [n for n, _ in m.named_parameters()]
+        optimizer = torch.optim.AdamW(params, lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+        ema, losses = EMAModel(params, decay=0.9999), []
+        for t in range(T):
+            optimizer.zero_grad()
+            loss = ((x["noise"][t] - m(x["sample"][t], x["timestep"][t], x["encoder_hidden_states"][t]).sample) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+            ema.step(params)
+            losses.append(loss.detach())
+        return {"losses": torch.stack(losses), **{"param." + n: p.detach() for n, p in zip(names, params)},
+                **{"ema." + n: p for n, p in zip(names, ema.shadow_params)}}
+
+    write_case(name, {"command": "optimize", "component": "unet", "dir": "models/" + model_name, "args": ["--lr", repr(lr)], "lr": lr,
+                      "steps": T, "tolerance": {"losses": {"kind": "relative", "value": 1e-4}, "param.*": GRADIENT, "ema.*": GRADIENT}},
+               inputs, run)
+
+
 def m2m_case(name, model_name, models, S, N, H, W, timesteps, dropped=None, backward=False, given_noisy=True, sub=""):
     seed(name)
     inputs = {"clean": rand(S, N, 4, H, W), "timesteps": timesteps}
@@ -517,6 +545,7 @@ def main():
         "m2m_same_grad": lambda n: m2m_case(n, "m2m_self_same", models, 2, 3, 8, 12,
                                             torch.tensor([[900, 2, 341], [77, 650, 999]]), L(0, 1), True, True),
         "unet_text_grad": lambda n: unet_case(n, "unet_text", models, 2, 12, 8, L(321, 870), 5, True),
+        "unet_conv_optimize": lambda n: unet_optimize_case(n, "unet_conv", models, 3, 2, 8, 8, 4, 1e-3),
         "vae_grad": lambda n: vae_grad_case(n, "vae", models, 2, 16, 24),
         "m2m_self_optimize": lambda n: optimize_case(n, "m2m_self", models, 3, 2, 3, 8, 8, 1e-3, False),
         "generate_ddim": lambda n: generate_case(n, "m2m_self", models, "ddim", 2, 3, 8, 8, 2),
