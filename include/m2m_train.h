@@ -32,9 +32,9 @@ M2M_API int m2m_forward(const char *dir, const char *component, const char *in, 
  * one beside it) makes of an image file: pixel_values [1,3,H,W], into safetensors file `out`. component: image_encoder.
  * As transformers' BitImageProcessor and CLIPImageProcessor in their PIL versions. */
 M2M_API int m2m_preprocess(const char *dir, const char *component, const char *image, const char *out, m2m_error *err);
-/* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. Of M2M, of a text-to-image
- * U-Net (sample, timestep [T] or [T,B], encoder_hidden_states and noise, the target), or of a CLIPModel (pixel_values and
- * input_ids) or Dinov2Model (pixel_values and labels). */
+/* AdamW and EMA steps on given batches (inputs with a leading T): losses, param.<name>, ema.<name>. Of M2M, of a
+ * text-to-image U-Net (sample, timestep [T] or [T,B], encoder_hidden_states and noise, the target), or of a CLIPModel
+ * (pixel_values and input_ids) or Dinov2Model (pixel_values and labels). */
 M2M_API int m2m_optimize(const char *dir, const char *in, const char *out, double lr, const char *device, int threads,
                          m2m_error *err);
 /* Token ids of each line of a text file (UTF-8, at most 256 KiB a line) as transformers' CLIPTokenizer makes them,

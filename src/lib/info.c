@@ -6,9 +6,11 @@
 #include "base/memory.h"
 #include "lib/defaults.h"
 #include "lib/model.h"
+#include "models/clip.h"
 #include "models/ldm.h"
 #include "models/m2m.h"
 #include "tensor/weights.h"
+#include "text/tokenizer.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -75,6 +77,14 @@ static void tell_tensors(const teller *t, const paramset *params)
 }
 
 /* ---- components ---- */
+
+static bool has(const char *dir, const char *name, bool (*is)(const char *path))
+{
+    char *path = path_join(dir, name);
+    bool there = path && is(path);
+    free(path);
+    return there;
+}
 
 static void tell_widths(const teller *t, const char *what, const int *width, int n)
 {
@@ -148,6 +158,48 @@ static int tell_encoder(const teller *t, const char *dir, m2m_error *err)
     return status;
 }
 
+static int tell_text(const teller *t, const char *dir, m2m_error *err)
+{
+    text_model m;
+    int status = text_model_open(&m, dir, true, err);
+    if (status) return status;
+    const clip_text_config *c = &m.config;
+    say(t, "text_encoder: CLIPTextModel, %d layers of %d, %d heads, %s, %d positions, vocabulary of %d", c->layers,
+        c->width, c->heads, c->quick ? "quick_gelu" : "gelu", c->positions, c->vocabulary);
+    tell_tensors(t, m.params);
+    if (!file_exists(dir)) status = tell_files(t, m.weights, err);
+    text_model_close(&m);
+    return status;
+}
+
+static int tell_tokenizer(const teller *t, const char *dir, m2m_error *err)
+{
+    tokenizer *k = NULL;
+    int status = tokenizer_open(&k, dir, err);
+    if (!status)
+        say(t, "tokenizer: CLIP's, start id %d, end id %d, pad id %d, at most %d tokens a text (0: not told)",
+            tokenizer_start_id(k), tokenizer_end_id(k), tokenizer_pad_id(k), tokenizer_max_length(k));
+    tokenizer_close(&k);
+    return status;
+}
+
+static int tell_clip(const teller *t, const char *dir, m2m_error *err)
+{
+    clip_model m;
+    int status = clip_model_open(&m, dir, err);
+    if (status) return status;
+    const clip_config *c = &m.config;
+    say(t, "clip: CLIPModel, %d numbers an image or a text", c->projection);
+    say(t, "  images: %d layers of %d, %d heads, patches of %d, %dx%d pixels", c->vision.layers, c->vision.width,
+        c->vision.heads, c->patch_size, c->image_size, c->image_size);
+    say(t, "  texts: %d layers of %d, %d heads, %d positions, vocabulary of %d", c->text.layers, c->text.width,
+        c->text.heads, c->text.positions, c->text.vocabulary);
+    tell_tensors(t, m.params);
+    status = tell_files(t, m.weights, err);
+    clip_model_close(&m);
+    return status || !has(dir, "vocab.json", file_exists) ? status : tell_tokenizer(t, dir, err);
+}
+
 static int tell_schedule(const teller *t, const char *dir, m2m_error *err)
 {
     schedule s;
@@ -173,13 +225,26 @@ static int tell_defaults(const teller *t, const char *dir, bool text, m2m_error 
     return 0;
 }
 
-static bool has_component(const char *dir, const char *name)
+static int tell_texts_tokenizer(const teller *t, const char *dir, m2m_error *err)
 {
-    char *path = path_join(dir, name);
-    bool there = path && dir_exists(path);
-    free(path);
-    return there;
+    char *inside = path_join(dir, "tokenizer");
+    int status = inside ? tell_tokenizer(t, inside, err) : fail(err, M2M_ENOMEM, "no memory for a path");
+    free(inside);
+    return status;
 }
+
+/* What a pipeline may hold, and how a folder that is a component by itself is known. */
+static const struct component {
+    const char *name, *class_name, *model_type;
+    int (*tell)(const teller *t, const char *dir, m2m_error *err);
+} components[] = {
+    {"unet", "UNet2DConditionModel", NULL, tell_unet},
+    {"vae", "AutoencoderKL", NULL, tell_vae},
+    {"image_encoder", NULL, "dinov2", tell_encoder},
+    {"text_encoder", NULL, "clip_text_model", tell_text},
+    {"tokenizer", NULL, NULL, tell_texts_tokenizer},
+    {"clip", NULL, "clip", tell_clip},
+};
 
 static int tell_pipeline(const teller *t, const char *dir, m2m_error *err)
 {
@@ -187,28 +252,29 @@ static int tell_pipeline(const teller *t, const char *dir, m2m_error *err)
     int status = pipeline_class(dir, class_name, sizeof class_name, err);
     if (status) return status;
     say(t, "%s: %s", dir, class_name);
-    if (has_component(dir, "unet")) status = tell_unet(t, dir, err);
-    if (!status && has_component(dir, "vae")) status = tell_vae(t, dir, err);
-    if (!status && has_component(dir, "image_encoder")) status = tell_encoder(t, dir, err);
+    for (size_t i = 0; !status && i < sizeof components / sizeof *components; i++)
+        if (has(dir, components[i].name, dir_exists)) status = components[i].tell(t, dir, err);
     if (!status) status = tell_schedule(t, dir, err);
     return status ? status : tell_defaults(t, dir, !strcmp(class_name, "StableDiffusionPipeline"), err);
 }
 
-/* A folder with one component: told by the class that its config.json names. */
+/* A folder with one component: told by the class or type that its config.json names; a U-Net without one. */
 static int tell_component(const teller *t, const char *dir, m2m_error *err)
 {
     cJSON *o;
-    const char *class_name = "UNet2DConditionModel", *type = "";
+    const char *class_name = "", *type = "";
+    const struct component *found = components;
     char *path = path_join(dir, "config.json");
     int status = path ? json_load(&o, path, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(path);
     if (status) return status;
     status = json_or_text(o, "_class_name", &class_name, err);
     if (!status) status = json_or_text(o, "model_type", &type, err);
-    bool vae = !strcmp(class_name, "AutoencoderKL"), encoder = !strcmp(type, "dinov2");
+    for (const struct component *c = components; c < components + sizeof components / sizeof *components; c++)
+        if ((c->class_name && !strcmp(class_name, c->class_name)) || (c->model_type && !strcmp(type, c->model_type)))
+            found = c;
     cJSON_Delete(o);
-    if (status) return fail_prefix(err, status, "%s/config.json", dir);
-    return vae ? tell_vae(t, dir, err) : encoder ? tell_encoder(t, dir, err) : tell_unet(t, dir, err);
+    return status ? fail_prefix(err, status, "%s/config.json", dir) : found->tell(t, dir, err);
 }
 
 /* A single-file checkpoint, component by component. */
@@ -222,6 +288,7 @@ static int tell_checkpoint(const teller *t, const weights *w, m2m_error *err)
     if (c.others) say(t, "  %d of no component, left alone", c.others);
     int status = tell_unet(t, path, err);
     if (!status) status = tell_vae(t, path, err);
+    if (!status) status = tell_text(t, path, err);
     if (!status) status = tell_schedule(t, path, err);
     return status ? status : tell_files(t, w, err);
 }

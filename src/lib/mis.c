@@ -86,7 +86,7 @@ static int read_size(maker *m, m2m_error *err)
     m->latent_w = m->width / f;
     m->latent_h = m->height / f;
     m->floats = (int64_t)m->unet.config.in_channels * m->latent_h * m->latent_w;
-    m->length = m->text.config.positions;
+    m->length = text_length(m->tokenizer, &m->text);
     m->batch = (int)(m->o->batch < m->o->images ? m->o->batch : m->o->images);
     return status;
 }

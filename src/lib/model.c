@@ -218,6 +218,12 @@ int model_tokens(const m2m_model *m, int width, int height)
     return m->unet.config.variant == SET_DINO ? vision_tokens(&m->vision, width, height) : 0;
 }
 
+int text_length(const tokenizer *t, const text_model *m)
+{
+    int most = m->config.positions, wanted = tokenizer_max_length(t);
+    return wanted && wanted < most ? wanted : most;
+}
+
 int model_latent_side(const m2m_model *m) { return m->unet.config.sample_size; }
 
 void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts)

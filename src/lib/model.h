@@ -25,6 +25,9 @@ struct m2m_model {
 /* Side of the U-Net's own latents, and the pixels they stand for. */
 int model_latent_side(const m2m_model *m);
 
+/* Tokens of a text: what the tokenizer (model_max_length, if it has one) and the encoder's positions allow. */
+int text_length(const struct tokenizer *t, const text_model *m);
+
 /* L of an image's features at that size in pixels; 0 for M2M-Self. */
 int model_tokens(const m2m_model *m, int width, int height);
 

@@ -19,13 +19,6 @@ int prompt_check(const generation *q, int n_given, m2m_error *err)
     return 0;
 }
 
-/* Tokens of a text: what the tokenizer and the encoder's positions allow. */
-static int text_length(const m2m_model *m)
-{
-    int most = m->text.config.positions, wanted = tokenizer_max_length(m->tokenizer);
-    return wanted && wanted < most ? wanted : most;
-}
-
 static int encode(generation *q, text_states *t, int length, m2m_error *err)
 {
     const char *const text[2] = {q->o->negative_prompt ? q->o->negative_prompt : "", q->o->prompt};
@@ -58,7 +51,7 @@ static int make_states(generation *q, int length, m2m_error *err)
 
 int prompt_open(generation *q, m2m_error *err)
 {
-    int length = text_length(q->m), status = make_states(q, length, err);
+    int length = text_length(q->m->tokenizer, &q->m->text), status = make_states(q, length, err);
     if (status) return status;
     painter_options p = {.batch = 1, .tokens = length, .steps = (int)q->o->steps, .guidance = q->o->guidance,
                          .sampler = q->o->scheduler};
@@ -70,7 +63,7 @@ int prompt_open(generation *q, m2m_error *err)
 int prompt_make(generation *q, const float *noise, float *latent, float *trajectory, painter_step *step,
                 m2m_error *err)
 {
-    const float *with = q->states + (int64_t)text_length(q->m) * q->m->text.config.width;
+    const float *with = q->states + (int64_t)text_length(q->m->tokenizer, &q->m->text) * q->m->text.config.width;
     painter_seed(q->painter, (uint64_t)q->o->seed, &(uint32_t){(uint32_t)q->index});
     return painter_make(q->painter, with, q->states, noise, 1, latent, trajectory, step, q, err);
 }

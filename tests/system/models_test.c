@@ -39,10 +39,49 @@ static void views_look_at_the_camera(void **state)
     condition_counts("../models/views", "--camera", "ring:4", "ring:3");
 }
 
+/* Mean red less mean blue, of 0..255, of an image made from a text. */
+static double redness(const char *prompt)
+{
+    outcome o;
+    m2m_image made = {0};
+    char path[600];
+    double sum = 0;
+    snprintf(path, sizeof path, "%.500s", in_tests("../models/t2i"));
+    RUN(&o, "generate", path, "--prompt", prompt, "-n", "1", "--steps", "8", "--scheduler", "dpmpp_2m", "-o",
+        in_scratch("made"));
+    expect_success(&o);
+    assert_int_equal(m2m_image_load(&made, in_scratch("made/000.png"), NULL), 0);
+    size_t pixels = (size_t)made.width * (size_t)made.height;
+    for (size_t i = 0; i < pixels; i++)
+        sum += (double)made.data[i * (size_t)made.channels] - made.data[i * (size_t)made.channels + 2];
+    m2m_image_free(&made);
+    remove_tree(in_scratch("made"));
+    return sum / (double)pixels;
+}
+
+static void text_to_image_reads_the_text(void **state)
+{
+    (void)state;
+    double apple = redness("red apple, twemoji style"), button = redness("blue circle, twemoji style");
+    if (!(apple > 40 && button < 0)) fail_msg("red less blue: %.1f of an apple, %.1f of a blue circle", apple, button);
+}
+
+static void clip_opens_with_its_tokenizer(void **state)
+{
+    (void)state;
+    outcome o;
+    RUN(&o, "info", in_tests("../models/clip"));
+    expect_success(&o);
+    assert_non_null(strstr(o.out, "clip: CLIPModel, 128 numbers an image or a text"));
+    assert_non_null(strstr(o.out, "tokenizer: CLIP's, start id 2046"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views_look_at_the_camera),
+        cmocka_unit_test(text_to_image_reads_the_text),
+        cmocka_unit_test(clip_opens_with_its_tokenizer),
     };
     return cmocka_run_group_tests_name("models", tests, scratch_make, scratch_remove);
 }
