@@ -266,11 +266,23 @@ static void failures_leave_nothing(void **state)
     way w = {.file_limit = 100000};
     program_run(&o, &w, (const char *const[]){"init", "--from", in_scratch("sd"), "-o", in_scratch("new"), NULL});
     expect_refused(&o, UNET_FILE);
-    write_text(in_scratch("sd/scheduler/scheduler_config.json"), "{\"prediction_type\": \"v_prediction\"}");
+    write_text(in_scratch("sd/scheduler/scheduler_config.json"), "{\"prediction_type\": \"velocity\"}");
     RUN(&o, "init", "--from", in_scratch("sd"), "-o", in_scratch("new"));
-    expect_refused(&o, "epsilon");
+    expect_refused(&o, "velocity");
     assert_false(there(in_scratch("new")));
     assert_int_equal(count_files(in_scratch(".")), before);
+}
+
+static void the_prediction_type_is_kept(void **state)
+{
+    (void)state;
+    outcome o;
+    write_text(in_scratch("sd/scheduler/scheduler_config.json"), "{\"prediction_type\": \"v_prediction\"}");
+    RUN(&o, "init", "--from", in_scratch("sd"), "-o", in_scratch("new"));
+    expect_success(&o);
+    RUN(&o, "info", in_scratch("new"), "--no-sums");
+    expect_success(&o);
+    assert_non_null(strstr(o.out, "prediction_type v_prediction"));
 }
 
 int main(void)
@@ -282,6 +294,7 @@ int main(void)
         cmocka_unit_test(old_names_are_read),
         cmocka_unit_test(dino_and_a_condition),
         cmocka_unit_test(failures_leave_nothing),
+        cmocka_unit_test(the_prediction_type_is_kept),
     };
     return cmocka_run_group_tests_name("init", tests, prepare, scratch_remove);
 }
