@@ -1,7 +1,9 @@
 /* m2m eval: how good are images? */
 #include "commands.h"
 
-static const command *const children[] = {&command_eval_sets, NULL};
+static const command *const children[] = {&command_eval_sets, &command_eval_fid,  &command_eval_kid,
+                                          &command_eval_is,   &command_eval_prdc, &command_eval_clip,
+                                          &command_eval_dino, NULL};
 
 const command command_eval = {
     .name = "eval",

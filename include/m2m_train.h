@@ -89,6 +89,27 @@ M2M_API int m2m_eval_sets(const m2m_model *model, const char *data, const char *
 /* The tables of several such directories as one, into `out`; the scores are not computed again. */
 M2M_API int m2m_eval_sets_compare(const char *const *dirs, int n, const char *out, m2m_error *err);
 
+typedef struct m2m_eval_options {
+#define OPTION(type, field, default_, min, max, choices, help) M2M_TYPE_##type field;
+#include "m2m_eval.def"
+#undef OPTION
+} m2m_eval_options;
+
+/* A score of folders of images (docs/evaluation.md), as a line to calls->line and, with options->json, as a JSON file.
+ * `a` and `b` (NULL where the metric needs one alone): folders of images with the folders in them, folders of
+ * WebDataset shards, or a shard. Images that can't be read are left out, counted and named. metric:
+ *     "fid"     Frechet distance of `a` and `b`; either may be statistics (.npz). Memory does not grow with the images.
+ *               With options->save_stats that of `a` alone is written
+ *     "kid"     kernel inception distance, with standard error; "prdc": precision, recall, density, coverage of `b`
+ *               (made) against `a` (real). These and "is" keep all features: 8 KB an image on Inception
+ *     "is"      inception score of `a`
+ *     "clip"    100 cos of CLIP's embeddings, averaged: of images of `a` and their captions, or of images with the same
+ *               name in `a` and `b`; "dino": likewise of DINOv2's class tokens
+ * Errors, beside those of files and models: M2M_EINVAL for options and paths that don't go together or a model that is
+ * not given; M2M_EFORMAT when no image is left; M2M_ECANCELLED. */
+M2M_API int m2m_eval(const char *metric, const char *a, const char *b, const m2m_eval_options *options,
+                     const m2m_calls *calls, m2m_error *err);
+
 /* ---- Training (spec 7) ------------------------------------------------------------------------------------------ */
 
 typedef struct m2m_train_options {
@@ -177,7 +198,7 @@ typedef struct m2m_option {
 enum { M2M_OPTION_INT, M2M_OPTION_REAL, M2M_OPTION_FLAG, M2M_OPTION_TEXT };
 
 typedef struct m2m_option_table {
-    const char *name;            /* "generate", "train", "compose", "mis", "sets", "bench", "init" */
+    const char *name;            /* "generate", "train", "compose", "mis", "sets", "eval", "bench", "init" */
     const m2m_option *rows;
     int count;
 } m2m_option_table;

@@ -3,7 +3,7 @@
     python tools/convert_inception.py pt_inception-2015-12-05-6726825d.pth DIR
 
 The file is https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth (91 MB); it
-begins its SHA-256 with the eight digits in its name. DIR/model.safetensors is then what `--weights DIR` of `m2m eval` and
+begins its SHA-256 with the eight digits in its name. DIR/model.safetensors is then what `--inception DIR` of `m2m eval` and
 `m2m forward DIR --component inception` read. Needs torch and safetensors.
 """
 import hashlib

@@ -1,6 +1,7 @@
 #include "data/captions.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -196,3 +197,37 @@ void captions_close(caption_file **out)
 
 int64_t captions_done(const caption_file *c) { return gzoffset(c->file); }
 const char *captions_path(const caption_file *c) { return c->path; }
+
+/* ---- Captions of samples ---- */
+
+int caption_take(const char *text, size_t n, char **caption, m2m_error *err)
+{
+    caption_trim(&text, &n);
+    if (!n) return fail(err, M2M_EFORMAT, "its caption is empty");
+    if (n > CAPTION_BYTES)
+        return fail(err, M2M_EFORMAT, "its caption has %zu bytes, wanted %d or less", n, CAPTION_BYTES);
+    if (memchr(text, 0, n) || !utf8_valid(text, n)) return fail(err, M2M_EFORMAT, "its caption is no UTF-8 text");
+    *caption = strndup(text, n);
+    return *caption ? 0 : fail(err, M2M_ENOMEM, "no memory for a caption");
+}
+
+static int json_caption(const char *json, size_t size, char **caption, m2m_error *err)
+{
+    cJSON *o = NULL;
+    const char *text = NULL;
+    int status = json_parse(&o, json, size, err);
+    if (status) return fail_prefix(err, status, "its .json");
+    status = json_or_text(o, "caption", &text, err);
+    if (!status && !text)
+        status = fail(err, M2M_EFORMAT, "has no caption, wanted a member .txt, or \"caption\" in its .json");
+    if (!status) status = caption_take(text, strlen(text), caption, err);
+    cJSON_Delete(o);
+    return status;
+}
+
+int caption_choose(caption_member text, caption_member json, char **caption, m2m_error *err)
+{
+    *caption = NULL;
+    if (text.data) return caption_take(text.data, text.size, caption, err);
+    return json.data ? json_caption(json.data, json.size, caption, err) : json_caption("{}", 2, caption, err);
+}

@@ -42,6 +42,17 @@ int captions_seek(caption_file *c, int64_t row, int64_t offset, m2m_error *err);
 int64_t captions_done(const caption_file *c);      /* bytes of the file as it is that were read so far, for progress */
 const char *captions_path(const caption_file *c);
 
+/* A sample's caption, to be freed: its text file, else "caption" in its JSON, without white space around it. data NULL:
+ * it has no such member. Errors: M2M_EFORMAT when there is none, an empty one, one of more than CAPTION_BYTES bytes or
+ * one that is no UTF-8, or when the JSON is none; M2M_ENOMEM. */
+typedef struct caption_member {
+    const char *data;
+    size_t size;
+} caption_member;
+int caption_choose(caption_member text, caption_member json, char **caption, m2m_error *err);
+/* The same of a text alone. */
+int caption_take(const char *text, size_t n, char **caption, m2m_error *err);
+
 /* Leaves out white space before and after text[0..len-1]. */
 void caption_trim(const char **text, size_t *len);
 

@@ -1,10 +1,7 @@
 #include "data/set.h"
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/sha256.h"
-#include "base/str.h"
-#include "data/captions.h"
 #include "data/import_set.h"
 #include "data/shard.h"
 #include "image/codec.h"
@@ -228,44 +225,12 @@ const uint8_t *dataset_member(const dataset *d, int set, const char *suffix, siz
 
 /* ---- captions ---- */
 
-static int take_caption(const char *text, size_t n, char **caption, m2m_error *err)
-{
-    caption_trim(&text, &n);
-    if (!n) return fail(err, M2M_EFORMAT, "its caption is empty");
-    if (n > DATASET_CAPTION)
-        return fail(err, M2M_EFORMAT, "its caption has %zu bytes, wanted %d or less", n, DATASET_CAPTION);
-    if (memchr(text, 0, n) || !utf8_valid(text, n)) return fail(err, M2M_EFORMAT, "its caption is no UTF-8 text");
-    *caption = strndup(text, n);
-    return *caption ? 0 : fail(err, M2M_ENOMEM, "no memory for a caption");
-}
-
-static int json_caption(const char *json, size_t size, char **caption, m2m_error *err)
-{
-    cJSON *o = NULL;
-    const char *text = NULL;
-    int status = json_parse(&o, json, size, err);
-    if (status) return fail_prefix(err, status, "its .json");
-    status = json_or_text(o, "caption", &text, err);
-    if (!status && !text)
-        status = fail(err, M2M_EFORMAT, "has no caption, wanted a member .txt, or \"caption\" in its .json");
-    if (!status) status = take_caption(text, strlen(text), caption, err);
-    cJSON_Delete(o);
-    return status;
-}
-
 int dataset_caption(const dataset *d, int set, char **caption, m2m_error *err)
 {
-    static const char nothing[] = "{}";
-    size_t size = 0;
-    const uint8_t *text = dataset_member(d, set, "txt", &size);
-    int status;
-    *caption = NULL;
-    if (text) {
-        status = take_caption((const char *)text, size, caption, err);
-    } else {
-        const char *json = (const char *)dataset_member(d, set, "json", &size);
-        status = json ? json_caption(json, size, caption, err) : json_caption(nothing, 2, caption, err);
-    }
+    caption_member text = {0}, json = {0};
+    text.data = (const char *)dataset_member(d, set, "txt", &text.size);
+    json.data = (const char *)dataset_member(d, set, "json", &json.size);
+    int status = caption_choose(text, json, caption, err);
     return status ? fail_prefix(err, status, "set %s", dataset_key(d, set)) : 0;
 }
 

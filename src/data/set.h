@@ -8,6 +8,7 @@
 #define DATA_SET_H
 
 #include "base/error.h"
+#include "data/captions.h"
 #include "image/spec.h"
 
 #include <stdbool.h>
@@ -42,7 +43,7 @@ const uint8_t *dataset_member(const dataset *d, int set, const char *suffix, siz
 /* The set's caption, to be freed: its member .txt, else "caption" in its .json, without white space around it. Errors
  * name the set: M2M_EFORMAT when it has none, an empty one, one of more than DATASET_CAPTION bytes or one that is no
  * UTF-8, or when its .json is none; M2M_ENOMEM. */
-enum { DATASET_CAPTION = 1 << 16 };
+enum { DATASET_CAPTION = CAPTION_BYTES };
 int dataset_caption(const dataset *d, int set, char **caption, m2m_error *err);
 
 /* Is a shard's member of this suffix an image of a set: digits, a dot, an image's ending ("03.png")? */

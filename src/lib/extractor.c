@@ -12,29 +12,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 4 };            /* images at a time; rows of a last batch that are not needed are zero */
+enum { BATCH = 4, MOST = 1024 };        /* images at a time, unless told otherwise */
 
 struct extractor {
     const struct eye *eye;
     backend *be;
     inception_model inception;
     inception_graph graph;
+    inception_resize resize;
     exec *x;
     clip_model clip;
+    clip_graph images, texts;
+    exec *text_x;
     tokenizer *tokenizer;      /* NULL: no texts */
     encoder_model encoder;
     features *dino;
     processor processor;
     int dim, classes, width, height;       /* of what the model sees */
-    float *pixels;             /* [BATCH,3,height,width] */
-    float *out, *logits;       /* [BATCH,…] as the model gives them */
+    int batch;                 /* images at a time; rows of a last batch that are not needed are zero */
+    float *pixels;             /* [batch,3,height,width]; NULL before the first image */
+    float *out;                /* [batch,L,D] of dino */
     char sha256[SHA256_HEX];
 };
 
-/* A kind of model: opened; made to see one image; run on BATCH of them, features [BATCH,D] and logits [BATCH,C]. */
+/* A kind of model: opened; made ready for x->batch images; made to see one; run on all, features [batch,D] and logits
+ * [batch,C]. */
 typedef struct eye {
     const char *kind;
     int (*open)(extractor *x, const char *dir, m2m_error *err);
+    int (*start)(extractor *x, m2m_error *err);
     int (*see)(const extractor *x, const m2m_image *image, float *pixels, m2m_error *err);
     int (*run)(extractor *x, float *features, float *logits, m2m_error *err);
 } eye;
@@ -66,32 +72,23 @@ static int open_inception(extractor *x, const char *dir, m2m_error *err)
     weights_close(&w);
     free(inner);
     if (!rc) rc = inception_open(&x->inception, dir, err);
-    if (!rc) rc = inception_graph_build(&x->graph, &x->inception, BATCH, x->height, x->width, err);
+    x->dim = INCEPTION_FEATURES;
+    x->classes = x->inception.classes;
+    return rc;
+}
+
+static int start_inception(extractor *x, m2m_error *err)
+{
+    int rc = inception_graph_build(&x->graph, &x->inception, x->batch, x->height, x->width, err);
     if (rc) return rc;
     node *wanted[2] = {x->graph.features, x->graph.logits_unbiased};
     x->x = exec_new(x->graph.g, x->be, wanted, 2, err);
-    x->dim = INCEPTION_FEATURES;
-    x->classes = x->inception.classes;
     return x->x ? 0 : M2M_EUNSUPPORTED;
 }
 
 static int see_inception(const extractor *x, const m2m_image *image, float *pixels, m2m_error *err)
 {
-    static const uint8_t white[3] = {255, 255, 255};
-    const size_t small = (size_t)image->width * (size_t)image->height * 3, plane = (size_t)x->width * (size_t)x->height;
-    m2m_image rgb = {0};
-    float *from = malloc(small * sizeof *from), *to = malloc(3 * plane * sizeof *to);
-    int rc = from && to ? image_copy(&rgb, image, err) : fail(err, M2M_ENOMEM, "no memory for an image");
-    if (!rc) {
-        image_flatten(&rgb, white);
-        for (size_t i = 0; i < small; i++) from[i] = (float)rgb.data[i] / 255;
-        rc = resize_f32(to, x->width, x->height, from, image->width, image->height, 3, RESIZE_BILINEAR, err);
-    }
-    for (size_t i = 0; i < 3 * plane && !rc; i++) pixels[i % 3 * plane + i / 3] = 2 * to[i] - 1;
-    m2m_image_free(&rgb);
-    free(from);
-    free(to);
-    return rc;
+    return inception_pixels(pixels, image, x->resize, err);
 }
 
 static int run_inception(extractor *x, float *rows, float *logits, m2m_error *err)
@@ -122,10 +119,26 @@ static int open_clip(extractor *x, const char *dir, m2m_error *err)
     return rc;
 }
 
+static int start_clip(extractor *x, m2m_error *err)
+{
+    int rc = clip_image_build(&x->images, &x->clip.config, x->clip.params, x->batch, err);
+    if (!rc && !(x->x = exec_new(x->images.g, x->be, &x->images.out, 1, err))) rc = M2M_EUNSUPPORTED;
+    return rc;
+}
+
 static int run_clip(extractor *x, float *rows, float *logits, m2m_error *err)
 {
     (void)logits;
-    return clip_images(&x->clip, x->be, x->pixels, BATCH, rows, err);
+    return clip_images_run(&x->clip, &x->images, x->x, x->pixels, rows, err);
+}
+
+/* Texts of `length` tokens, all at the same. */
+static int open_texts(extractor *x, int length, m2m_error *err)
+{
+    if (x->text_x) return 0;
+    int rc = clip_texts_build(&x->texts, &x->clip.config, x->clip.params, 1, length, err);
+    if (!rc && !(x->text_x = exec_new(x->texts.g, x->be, &x->texts.out, 1, err))) rc = M2M_EUNSUPPORTED;
+    return rc;
 }
 
 /* ---- DINO ---- */
@@ -139,11 +152,16 @@ static int open_dino(extractor *x, const char *dir, m2m_error *err)
     x->width = x->processor.crop_width;
     x->height = x->processor.crop_height;
     if (!x->processor.crop) processor_size(&x->processor, 1, 1, &x->width, &x->height);
-    x->dino = features_new(&x->encoder, x->be, BATCH, x->height, x->width, err);
-    if (!x->dino) return M2M_EINVAL;
     x->dim = x->encoder.config.width;
-    x->out = malloc((size_t)(BATCH * features_tokens(x->dino) * x->dim) * sizeof *x->out);
-    return x->out ? 0 : fail(err, M2M_ENOMEM, "%s: no memory for features", dir);
+    return 0;
+}
+
+static int start_dino(extractor *x, m2m_error *err)
+{
+    x->dino = features_new(&x->encoder, x->be, x->batch, x->height, x->width, err);
+    if (!x->dino) return M2M_EINVAL;
+    x->out = malloc((size_t)(x->batch * features_tokens(x->dino) * x->dim) * sizeof *x->out);
+    return x->out ? 0 : fail(err, M2M_ENOMEM, "no memory for features");
 }
 
 /* pooler_output is the class token of last_hidden_state. */
@@ -151,7 +169,7 @@ static int run_dino(extractor *x, float *rows, float *logits, m2m_error *err)
 {
     (void)logits;
     int rc = features_run(x->dino, x->pixels, x->out, err);
-    for (int b = 0; b < BATCH && !rc; b++)
+    for (int b = 0; b < x->batch && !rc; b++)
         memcpy(rows + (size_t)b * (size_t)x->dim, x->out + b * features_tokens(x->dino) * x->dim,
                (size_t)x->dim * sizeof *rows);
     return rc;
@@ -160,9 +178,9 @@ static int run_dino(extractor *x, float *rows, float *logits, m2m_error *err)
 /* ---- All ---- */
 
 static const eye eyes[] = {
-    {"inception", open_inception, see_inception, run_inception},
-    {"clip", open_clip, see_processed, run_clip},
-    {"dino", open_dino, see_processed, run_dino},
+    {"inception", open_inception, start_inception, see_inception, run_inception},
+    {"clip", open_clip, start_clip, see_processed, run_clip},
+    {"dino", open_dino, start_dino, see_processed, run_dino},
 };
 
 int extractor_open(extractor **out, const char *kind, const char *dir, backend *be, m2m_error *err)
@@ -172,10 +190,8 @@ int extractor_open(extractor **out, const char *kind, const char *dir, backend *
     for (size_t i = 0; i < sizeof eyes / sizeof *eyes && x; i++)
         if (!strcmp(eyes[i].kind, kind)) x->eye = &eyes[i];
     if (!rc && !x->eye) rc = fail(err, M2M_EINVAL, "%s: wanted inception, clip or dino", kind);
-    if (!rc) x->be = be;
+    if (!rc) *x = (extractor){.be = be, .eye = x->eye, .batch = BATCH};
     if (!rc && (rc = x->eye->open(x, dir, err))) fail_prefix(err, rc, "%s", kind);
-    if (!rc && !(x->pixels = calloc((size_t)BATCH * 3 * (size_t)x->width * (size_t)x->height, sizeof *x->pixels)))
-        rc = fail(err, M2M_ENOMEM, "%s: no memory for pixels", kind);
     if (rc) extractor_close(&x);
     *out = x;
     return rc;
@@ -186,6 +202,9 @@ void extractor_close(extractor **out)
     extractor *x = *out;
     if (!x) return;
     exec_free(x->x);
+    exec_free(x->text_x);
+    clip_graph_free(&x->images);
+    clip_graph_free(&x->texts);
     inception_graph_free(&x->graph);
     inception_close(&x->inception);
     tokenizer_close(&x->tokenizer);
@@ -198,33 +217,74 @@ void extractor_close(extractor **out)
     *out = NULL;
 }
 
+void extractor_batch(extractor *x, int n)
+{
+    check(n > 0 && n <= MOST && !x->pixels, "batch of %d", n);
+    x->batch = n;
+}
+
+int extractor_resize(extractor *x, const char *name, m2m_error *err)
+{
+    return inception_resize_find(&x->resize, name, err);
+}
+
+const char *extractor_resize_name(const extractor *x)
+{
+    return x->eye->see == see_inception ? inception_resize_name(x->resize) : "preprocessor_config.json";
+}
+
 int extractor_dim(const extractor *x) { return x->dim; }
 int extractor_classes(const extractor *x) { return x->classes; }
 const char *extractor_sha256(const extractor *x) { return x->sha256; }
 bool extractor_has_text(const extractor *x) { return x->tokenizer != NULL; }
 
-static int run_batch(extractor *x, const m2m_image *images, int n, float *rows, float *logits, m2m_error *err)
+static int start(extractor *x, m2m_error *err)
 {
-    const size_t image = 3 * (size_t)x->width * (size_t)x->height;
-    int rc = 0;
-    memset(x->pixels, 0, BATCH * image * sizeof *x->pixels);
-    for (int i = 0; i < n && !rc; i++) rc = x->eye->see(x, &images[i], x->pixels + (size_t)i * image, err);
-    return rc ? rc : x->eye->run(x, rows, logits, err);
+    if (x->pixels) return 0;
+    x->pixels = calloc((size_t)x->batch * 3 * (size_t)x->width * (size_t)x->height, sizeof *x->pixels);
+    int rc = x->pixels ? x->eye->start(x, err) : fail(err, M2M_ENOMEM, "%s: no memory for pixels", x->eye->kind);
+    if (rc) free(x->pixels), x->pixels = NULL;
+    return rc;
 }
 
-int extractor_images(extractor *x, const m2m_image *images, int n, float *rows, float *logits, m2m_error *err)
+size_t extractor_pixels(const extractor *x) { return 3 * (size_t)x->width * (size_t)x->height; }
+
+int extractor_see(const extractor *x, const m2m_image *image, float *pixels, m2m_error *err)
 {
-    const size_t dim = (size_t)x->dim, classes = (size_t)x->classes;
-    float *a = malloc(BATCH * dim * sizeof *a), *b = malloc(BATCH * (classes + 1) * sizeof *b);
-    int rc = a && b ? 0 : fail(err, M2M_ENOMEM, "no memory for features");
-    for (int i = 0; i < n && !rc; i += BATCH) {
-        const size_t some = n - i < BATCH ? (size_t)(n - i) : BATCH;
-        rc = run_batch(x, images + i, (int)some, a, b, err);
-        if (!rc) memcpy(rows + (size_t)i * dim, a, some * dim * sizeof *a);
+    return x->eye->see(x, image, pixels, err);
+}
+
+int extractor_run(extractor *x, const float *pixels, int n, float *features_, float *logits, m2m_error *err)
+{
+    const size_t dim = (size_t)x->dim, classes = (size_t)x->classes, batch = (size_t)x->batch;
+    const size_t image = extractor_pixels(x);
+    float *a = malloc(batch * dim * sizeof *a), *b = malloc(batch * (classes + 1) * sizeof *b);
+    int rc = a && b ? start(x, err) : fail(err, M2M_ENOMEM, "no memory for features");
+    for (int i = 0; i < n && !rc; i += x->batch) {
+        const size_t some = n - i < x->batch ? (size_t)(n - i) : batch;
+        memcpy(x->pixels, pixels + (size_t)i * image, some * image * sizeof *pixels);
+        memset(x->pixels + some * image, 0, (batch - some) * image * sizeof *pixels);
+        rc = x->eye->run(x, a, b, err);
+        if (!rc) memcpy(features_ + (size_t)i * dim, a, some * dim * sizeof *a);
         if (!rc && logits) memcpy(logits + (size_t)i * classes, b, some * classes * sizeof *b);
     }
     free(a);
     free(b);
+    return rc;
+}
+
+int extractor_images(extractor *x, const m2m_image *images, int n, float *features_, float *logits, m2m_error *err)
+{
+    const size_t dim = (size_t)x->dim, classes = (size_t)x->classes, image = extractor_pixels(x);
+    float *pixels = malloc((size_t)x->batch * image * sizeof *pixels);
+    int rc = pixels ? 0 : fail(err, M2M_ENOMEM, "%s: no memory for pixels", x->eye->kind);
+    for (int i = 0; i < n && !rc; i += x->batch) {
+        const int some = n - i < x->batch ? n - i : x->batch;
+        for (int k = 0; k < some && !rc; k++) rc = extractor_see(x, &images[i + k], pixels + (size_t)k * image, err);
+        if (!rc) rc = extractor_run(x, pixels, some, features_ + (size_t)i * dim,
+                                    logits ? logits + (size_t)i * classes : NULL, err);
+    }
+    free(pixels);
     return rc;
 }
 
@@ -236,7 +296,8 @@ int extractor_text(extractor *x, const char *text, float *out, m2m_error *err)
     int32_t *ids = malloc((size_t)length * sizeof *ids);
     int rc = ids ? tokenizer_encode_padded(x->tokenizer, text, strlen(text), ids, length, err)
                  : fail(err, M2M_ENOMEM, "no memory for a text");
-    if (!rc) rc = clip_texts(&x->clip, x->be, ids, 1, length, out, err);
+    if (!rc) rc = open_texts(x, length, err);
+    if (!rc) rc = clip_texts_run(&x->clip, &x->texts, x->text_x, ids, out, err);
     free(ids);
     return rc;
 }

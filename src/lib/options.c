@@ -52,6 +52,12 @@ static const m2m_option sets_rows[] = {
 };
 #undef OPTIONS
 
+#define OPTIONS m2m_eval_options
+static const m2m_option eval_rows[] = {
+#include "m2m_eval.def"
+};
+#undef OPTIONS
+
 #define OPTIONS m2m_bench_options
 static const m2m_option bench_rows[] = {
 #include "m2m_bench.def"
@@ -66,7 +72,7 @@ static const m2m_option init_rows[] = {
 
 #define TABLE(name) {#name, name##_rows, (int)(sizeof name##_rows / sizeof name##_rows[0])}
 static const m2m_option_table tables[] = {TABLE(generate), TABLE(train), TABLE(compose), TABLE(import),
-                                          TABLE(mis),      TABLE(sets),  TABLE(bench),   TABLE(init)};
+                                          TABLE(mis),      TABLE(sets),  TABLE(eval),    TABLE(bench),  TABLE(init)};
 
 const m2m_option_table *m2m_options(const char *name)
 {
