@@ -329,3 +329,37 @@ void st_write_raw(const char *path, uint64_t length, const char *header, size_t 
 {
     st_write_parts(path, length, header, NULL, n);
 }
+
+/* ---- Models that look at images ---- */
+
+static const char clip_processor[] =
+    "{\"do_resize\": true, \"size\": {\"shortest_edge\": 15}, \"resample\": 3, \"do_center_crop\": true,"
+    " \"crop_size\": {\"height\": 15, \"width\": 15}, \"do_rescale\": true, \"rescale_factor\": 0.00392156862745098,"
+    " \"do_normalize\": true, \"image_mean\": [0.5, 0.5, 0.5], \"image_std\": [0.5, 0.5, 0.5],"
+    " \"image_processor_type\": \"CLIPImageProcessor\"}";
+
+/* A tokenizer of letters: 60 tokens, as many as the tiny CLIP has. */
+static void write_tokenizer(const char *dir)
+{
+    char text[2048] = "{";
+    for (int i = 0; i < 26; i++) {
+        char one[64];
+        snprintf(one, sizeof one, "\"%c\": %d, \"%c</w>\": %d, ", 'a' + i, i, 'a' + i, 26 + i);
+        strcat(text, one);
+    }
+    strcat(text, "\",\": 52, \",</w>\": 53, \"-\": 54, \"-</w>\": 55, \"<|startoftext|>\": 58, \"<|endoftext|>\": 59}");
+    write_text(in_scratch("%s/vocab.json", dir), text);
+    write_text(in_scratch("%s/merges.txt", dir), "#version: 0.2\n");
+    write_text(in_scratch("%s/tokenizer_config.json", dir),
+               "{\"model_max_length\": 9, \"bos_token\": \"<|startoftext|>\", \"eos_token\": \"<|endoftext|>\","
+               " \"unk_token\": \"<|endoftext|>\", \"pad_token\": \"<|endoftext|>\"}");
+}
+
+void make_eyes(void)
+{
+    copy_tree(in_tests("golden/models/clip"), in_scratch("clip"));
+    copy_tree(in_tests("golden/models/m2m_dino/image_encoder"), in_scratch("dino"));
+    copy_tree(in_tests("golden/models/m2m_dino/feature_extractor"), in_scratch("dino"));
+    write_text(in_scratch("clip/preprocessor_config.json"), clip_processor);
+    write_tokenizer("clip");
+}
