@@ -56,7 +56,7 @@ static int run(const command *c, int argc, char **argv, const char *fitting)
                                           .text = text_, .table = "eval", .most = most_, .least = least_,              \
                                           .run = run_##name_}
 
-#define FOLDER "a folder of images (with the folders in it), or of WebDataset shards (.tar)"
+#define FOLDER "a folder of images (not those of folders in it), or of WebDataset shards (.tar)"
 
 METRIC(fid, "inception clip dino features resize save_stats", 1, 2, "A B --inception FOLDER [options]",
        "Frechet inception distance between two folders",

@@ -96,7 +96,7 @@ typedef struct m2m_eval_options {
 } m2m_eval_options;
 
 /* A score of folders of images (docs/evaluation.md), as a line to calls->line and, with options->json, as a JSON file.
- * `a` and `b` (NULL where the metric needs one alone): folders of images with the folders in them, folders of
+ * `a` and `b` (NULL where the metric needs one alone): folders of images (those of folders in them not), folders of
  * WebDataset shards, or a shard. Images that can't be read are left out, counted and named. metric:
  *     "fid"     Frechet distance of `a` and `b`; either may be statistics (.npz). Memory does not grow with the images.
  *               With options->save_stats that of `a` alone is written

@@ -1,4 +1,5 @@
-/* Images one after another, each by its name: those of a folder, or of WebDataset shards. What scores of folders stand on.
+/* Images one after another, each by its name: those of a folder, or of WebDataset shards. What scores of folders stand
+ * on.
  *
  * A folder that holds a .tar is one of shards, and its other files are not looked at; a single .tar will do too. Hidden
  * files, files that don't end as an image and folders in the folder are passed over. Only names are kept: an image is

@@ -172,6 +172,21 @@ static int add_cosines(void *user, const eval_rows *r, m2m_error *err)
     return 0;
 }
 
+/* Those of the first side are told one by one. */
+static void warn_of_lone(eval_job *j)
+{
+    const gallery *a = j->sides[0].images, *b = j->sides[1].images;
+    int64_t lone = 0;
+    for (int64_t i = 0; i < gallery_count(b); i++) {
+        size_t n;
+        const char *stem = gallery_stem(b, i, &n);
+        lone += gallery_find(a, stem, n) == GALLERY_NONE;
+    }
+    if (lone)
+        str_printf(&j->warnings, "%s: %lld of its images have no partner of their name in %s\n", j->sides[1].path,
+                   (long long)lone, j->sides[0].path);
+}
+
 static int score_cosine(eval_job *j, const char *name, m2m_error *err)
 {
     cosines c = {0};
@@ -182,9 +197,7 @@ static int score_cosine(eval_job *j, const char *name, m2m_error *err)
     add_score(j, name, mean);
     add_score(j, "std", sqrt(fmax(c.squares / n - mean * mean, 0)));
     b->used = b->images ? c.n : 0;
-    if (b->images && gallery_count(b->images) > gallery_count(j->sides[0].images))
-        str_printf(&j->warnings, "%s: %lld of its images have no partner in %s\n", b->path,
-                   (long long)(gallery_count(b->images) - gallery_count(j->sides[0].images)), j->sides[0].path);
+    if (b->images) warn_of_lone(j);
     return 0;
 }
 

@@ -40,7 +40,7 @@ void eval_close(eval_job *j);
 typedef enum eval_want {
     EVAL_FEATURES,
     EVAL_LOGITS,                   /* too */
-    EVAL_PAIRS                     /* images of sides[0] with those of the same name of sides[1] or, if there is none, captions */
+    EVAL_PAIRS                     /* those of sides[0] with those of the same name of sides[1], or with captions */
 } eval_want;
 
 typedef struct eval_rows {

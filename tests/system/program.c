@@ -359,7 +359,10 @@ void make_eyes(void)
 {
     copy_tree(in_tests("golden/models/clip"), in_scratch("clip"));
     copy_tree(in_tests("golden/models/m2m_dino/image_encoder"), in_scratch("dino"));
-    copy_tree(in_tests("golden/models/m2m_dino/feature_extractor"), in_scratch("dino"));
+    size_t size;
+    char *config = read_file(in_tests("golden/models/m2m_dino/feature_extractor/preprocessor_config.json"), &size);
+    write_file(in_scratch("dino/preprocessor_config.json"), config, size);
+    free(config);
     write_text(in_scratch("clip/preprocessor_config.json"), clip_processor);
     write_tokenizer("clip");
 }

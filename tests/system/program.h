@@ -53,8 +53,8 @@ int count_files(const char *dir);
 void copy_tree(const char *from, const char *to);
 void remove_tree(const char *dir);
 
-/* Folders clip and dino in the scratch directory: a tiny CLIPModel that sees 15 x 15 pixels, with a tokenizer of letters,
- * and a tiny Dinov2Model. */
+/* Folders clip and dino in the scratch directory: a tiny CLIPModel that sees 15 x 15 pixels, with a tokenizer of
+ * letters, and a tiny Dinov2Model. */
 void make_eyes(void);
 
 /* Header and data of a safetensors file; the header is parsed. */

@@ -2,6 +2,7 @@
  * that it wrote; data that can't be used is counted and named. */
 #include "program.h"
 
+#include "base/file.h"
 #include "data/shard.h"
 #include "tensor/safetensors.h"
 
