@@ -1,6 +1,7 @@
 /* m2m eval sets: the paper's tables. */
 #include "commands.h"
 #include "outdir.h"
+#include "recommended.h"
 #include "share.h"
 #include "show.h"
 #include "stop.h"
@@ -38,8 +39,7 @@ static int evaluate(const command *c, const args *a, const settings *s, options 
     int failed = share_take(&o->sets.share, share, sizeof share, calls, err);
     if (!failed) failed = m2m_model_open(&model, embedded ? NULL : a->plain.items[0], err);
     if (failed) return failed;
-    m2m_model_defaults(model, &o->generate);
-    args_again(c, a, o);
+    recommended_take(c, a, model, &o->generate);
     if (!args_given(a, "n")) o->generate.n = SETS_MADE;
     failed = m2m_eval_sets(model, a->plain.items[!embedded], s->o, &o->generate, &o->sets, calls, err);
     m2m_model_close(&model);

@@ -2,6 +2,7 @@
  * written at once, so that stopping or failing loses nothing that was done. */
 #include "commands.h"
 #include "outdir.h"
+#include "recommended.h"
 #include "show.h"
 #include "stop.h"
 
@@ -150,8 +151,7 @@ static int generate(job *j, const command *c, const args *a, m2m_error *err)
     if (!failed && j->options.save_latents) failed = outfile_check(j->options.save_latents, err);
     if (!failed) failed = m2m_model_open(&j->model, model, err);
     if (failed) return failed;
-    m2m_model_defaults(j->model, &j->options);
-    args_again(c, a, &j->options);
+    recommended_take(c, a, j->model, &j->options);
     j->made = calloc((size_t)j->options.n, sizeof *j->made);
     if (!j->made) return fail(err, M2M_ENOMEM, "no memory for %d images", (int)j->options.n);
     tell(j);

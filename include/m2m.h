@@ -146,7 +146,8 @@ typedef struct m2m_generate_options {
 M2M_API void m2m_generate_defaults(m2m_generate_options *options);
 /* m2m_generate_defaults, then what the model's directory recommends: for a text-to-image one the sampler that its
  * scheduler_config.json names by class (diffusers), and the keys of a generation_config.json, which are rows of
- * m2m_generate.def (numbers and choices only). Texts are valid while the model is open. Any thread. */
+ * m2m_generate.def (numbers, choices and guidance_interval only). Texts are valid while the model is open. Any
+ * thread. */
 M2M_API void m2m_model_defaults(const m2m_model *model, m2m_generate_options *options);
 
 /* Called from the thread that runs m2m_generate; return non-zero to cancel. All may be NULL. */

@@ -1,36 +1,56 @@
 #include "diffusion/painter.h"
 
 #include "base/error.h"
-#include "diffusion/guide.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct painter {
-    painter_options o;
-    int branches;            /* 2: rows of the negative prompt first, then those of the text */
-    size_t floats, states;   /* of a latent, of a text */
-    sampler *sampler;        /* of all latents of a batch together */
+/* A step's graph: with guidance (2 branches: rows of the negative prompt first, then those of the text) or without. */
+typedef struct pass {
+    int branches;            /* 0: no step needs it */
     text_graph graph;
     exec *x;
+} pass;
+
+enum { GUIDED, PLAIN, PASSES };
+
+struct painter {
+    painter_options o;
+    pass pass[PASSES];
+    size_t floats, states;   /* of a latent, of a text */
+    sampler *sampler;        /* of all latents of a batch together */
     float *samples;          /* [batch, C,H,W] */
-    float *scaled;           /* [branches*batch, C,H,W] */
+    float *scaled;           /* [2*batch, C,H,W] */
     float *predicted;        /* likewise */
-    float *tokens;           /* [branches*batch, T,D] */
-    float *times;            /* [branches*batch] */
+    float *tokens;           /* [2*batch, T,D] */
+    float *times;            /* [2*batch] */
     uint64_t seed;           /* of noise that the sampler adds */
     const uint32_t *index;   /* [n] likewise, of the images; NULL: none given */
     float *fresh;            /* [batch, C,H,W] */
 };
 
+static bool guides(const painter *p, int k)
+{
+    return p->o.guidance != 1.0 && guide_applies(&p->o.interval, (double)sampler_timestep(p->sampler, k));
+}
+
 static int build(painter *p, paramset *params, const unet_config *u, backend *be, int height, int width, m2m_error *err)
 {
-    int rows = p->branches * p->o.batch;
-    int status = text_graph_build(&p->graph, u, params, rows, height, width, p->o.tokens, false, false, err);
-    if (status) return status;
-    p->x = exec_new(p->graph.g, be, &p->graph.prediction, 1, err);
-    return p->x ? exec_alloc(p->x, err) : M2M_EUNSUPPORTED;
+    int status = 0;
+    for (int k = 0; k < sampler_steps(p->sampler); k++) {
+        bool guided = guides(p, k);
+        p->pass[guided ? GUIDED : PLAIN].branches = guided ? 2 : 1;
+    }
+    for (pass *a = p->pass; a < p->pass + PASSES && !status; a++) {
+        int rows = a->branches * p->o.batch;
+        if (!rows) continue;
+        status = text_graph_build(&a->graph, u, params, rows, height, width, p->o.tokens, false, false, err);
+        if (status) return status;
+        a->x = exec_new(a->graph.g, be, &a->graph.prediction, 1, err);
+        status = a->x ? exec_alloc(a->x, err) : M2M_EUNSUPPORTED;
+    }
+    return status;
 }
 
 painter *painter_new(const unet_config *u, paramset *params, backend *be, const schedule *s, int height, int width,
@@ -39,10 +59,9 @@ painter *painter_new(const unet_config *u, paramset *params, backend *be, const 
     painter *p = calloc(1, sizeof *p);
     if (!p) return fail(err, M2M_ENOMEM, "no memory for a painter"), NULL;
     p->o = *o;
-    p->branches = o->guidance == 1.0 ? 1 : 2;
     p->floats = (size_t)u->in_channels * (size_t)height * (size_t)width;
     p->states = (size_t)o->tokens * (size_t)u->cross_dim;
-    size_t batch = (size_t)o->batch, rows = (size_t)p->branches * batch;
+    size_t batch = (size_t)o->batch, rows = 2 * batch;
     p->sampler = sampler_new(o->sampler, s, o->steps, (int64_t)(batch * p->floats), err);
     p->samples = calloc(batch * p->floats, sizeof *p->samples);
     p->scaled = malloc(rows * p->floats * sizeof *p->scaled);
@@ -63,38 +82,55 @@ void painter_free(painter *p)
     if (!p) return;
     float *all[] = {p->samples, p->scaled, p->predicted, p->tokens, p->times, p->fresh};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
-    exec_free(p->x);
-    text_graph_free(&p->graph);
+    for (pass *a = p->pass; a < p->pass + PASSES; a++) {
+        exec_free(a->x);
+        text_graph_free(&a->graph);
+    }
     sampler_free(p->sampler);
     free(p);
 }
 
-size_t painter_bytes(const painter *p) { return exec_bytes(p->x); }
+size_t painter_bytes(const painter *p)
+{
+    size_t bytes = 0;
+    for (const pass *a = p->pass; a < p->pass + PASSES; a++)
+        if (a->branches) bytes += exec_bytes(a->x);
+    return bytes;
+}
 
 static int write_texts(painter *p, const float *text, const float *negative, m2m_error *err)
 {
-    for (int row = 0; row < p->branches * p->o.batch; row++) {
-        bool with = p->branches == 1 || row >= p->o.batch;
-        memcpy(p->tokens + (size_t)row * p->states, with ? text : negative, p->states * sizeof *p->tokens);
+    int status = 0;
+    for (const pass *a = p->pass; a < p->pass + PASSES && !status; a++) {
+        for (int row = 0; row < a->branches * p->o.batch; row++) {
+            bool with = a->branches == 1 || row >= p->o.batch;
+            memcpy(p->tokens + (size_t)row * p->states, with ? text : negative, p->states * sizeof *p->tokens);
+        }
+        if (a->branches) status = exec_write(a->x, a->graph.tokens, p->tokens, err);
     }
-    return exec_write(p->x, p->graph.tokens, p->tokens, err);
+    return status;
 }
 
 /* The guided prediction for p->samples at step k, in p->predicted. */
 static int predict(painter *p, int k, m2m_error *err)
 {
     size_t all = (size_t)p->o.batch * p->floats;
-    int rows = p->branches * p->o.batch;
+    const pass *a = &p->pass[guides(p, k) ? GUIDED : PLAIN];
+    int rows = a->branches * p->o.batch;
     memcpy(p->scaled, p->samples, all * sizeof *p->scaled);
     sampler_scale_input(p->sampler, k, p->scaled, (int64_t)all);
-    if (p->branches == 2) memcpy(p->scaled + all, p->scaled, all * sizeof *p->scaled);
+    if (a->branches == 2) memcpy(p->scaled + all, p->scaled, all * sizeof *p->scaled);
     for (int i = 0; i < rows; i++) p->times[i] = sampler_timestep(p->sampler, k);
-    int status = exec_write(p->x, p->graph.sample, p->scaled, err);
-    if (!status) status = exec_write(p->x, p->graph.timestep, p->times, err);
-    if (!status) status = exec_run(p->x, err);
+    int status = exec_write(a->x, a->graph.sample, p->scaled, err);
+    if (!status) status = exec_write(a->x, a->graph.timestep, p->times, err);
+    if (!status) status = exec_run(a->x, err);
     if (status) return status;
-    exec_read(p->x, p->graph.prediction, p->predicted);
-    if (p->branches == 2) guide_two(p->predicted, p->predicted, p->predicted + all, p->o.guidance, (int64_t)all);
+    exec_read(a->x, a->graph.prediction, p->predicted);
+    for (size_t i = 0; a->branches == 2 && i < all; i += p->floats) {
+        float *guided = p->predicted + i, *full = guided + all;
+        guide_two(guided, guided, full, p->o.guidance, (int64_t)p->floats);
+        guide_rescale(guided, full, p->o.rescale, (int64_t)p->floats);
+    }
     return 0;
 }
 

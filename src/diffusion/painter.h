@@ -7,6 +7,7 @@
 #ifndef DIFFUSION_PAINTER_H
 #define DIFFUSION_PAINTER_H
 
+#include "diffusion/guide.h"
 #include "diffusion/sampler.h"
 #include "diffusion/schedule.h"
 #include "graph/exec.h"
@@ -17,6 +18,8 @@ typedef struct painter_options {
     int tokens;              /* T of a text's states */
     int steps;
     double guidance;         /* 1: the pass with the negative prompt is left out */
+    guide_interval interval; /* where guidance takes place; elsewhere the pass with the negative prompt is left out */
+    double rescale;          /* phi of guide_rescale */
     const char *sampler;     /* "ddim", "euler", … */
 } painter_options;
 

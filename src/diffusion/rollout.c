@@ -1,21 +1,28 @@
 #include "diffusion/rollout.h"
 
 #include "base/rng.h"
-#include "diffusion/guide.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* A step's graph: with guidance, or outside the guidance interval with the whole condition alone. */
+typedef struct pass {
+    bool used;               /* at one step at least */
+    guide_plan plan;
+    step_graph step;
+    exec *x;
+} pass;
+
+enum { GUIDED, PLAIN, PASSES };
+
 struct rollout {
     const unet_config *u;
     backend *be;
     rollout_options o;
-    guide_plan plan;
+    pass pass[PASSES];
     sampler *sampler;
     context *context;
-    step_graph step;
-    exec *x;
     int lane[GUIDE_BRANCHES];    /* of the context, -1: none */
     size_t floats, content;      /* of a latent, of an image's content */
     context_image *images;       /* the set so far, oldest first; owned: one block each, content before condition */
@@ -28,48 +35,87 @@ struct rollout {
     float *fresh;                /* [C,H,W] */
 };
 
-static bool has_zero(const rollout *r) { return r->u->variant == SET_SELF && r->plan.branch[0] == GUIDE_NONE; }
+/* The zero image is needed: its keys and values stand for a whole unconditional context. */
+static bool has_zero(const rollout *r, const pass *p)
+{
+    return p->used && r->u->variant == SET_SELF && p->plan.branch[0] == GUIDE_NONE;
+}
 
 /* Images that fit into the context of one row: all, the zero image, or (M2M-DINO's unconditional pass) none. */
-static int slots_of(const rollout *r, guide_branch b)
+static int slots_of(const rollout *r, const pass *p, guide_branch b)
 {
-    return b != GUIDE_NONE ? r->o.window : has_zero(r) ? 1 : 0;
+    return b != GUIDE_NONE ? r->o.window : has_zero(r, p) ? 1 : 0;
 }
 
 /* Rows read their keys and values straight from the context's slots. */
-static void bind_context(rollout *r)
+static void bind_context(rollout *r, pass *p)
 {
-    const cross *c = &r->step.c;
+    const cross *c = &p->step.c;
     const context *k = r->context;
-    for (int row = 0; row < r->plan.rows; row++) {
+    for (int row = 0; row < p->plan.rows; row++) {
         const cross_branch *b = &c->branch[row];
-        int lane = r->lane[r->plan.branch[row]];
+        int lane = r->lane[p->plan.branch[row]];
         for (int i = 0; b->slots && i < c->layers; i++) {
-            exec_bind(r->x, b->key[i], lane < 0 ? context_zero_keys(k, i) : context_keys(k, lane, i));
-            exec_bind(r->x, b->value[i], lane < 0 ? context_zero_values(k, i) : context_values(k, lane, i));
+            exec_bind(p->x, b->key[i], lane < 0 ? context_zero_keys(k, i) : context_keys(k, lane, i));
+            exec_bind(p->x, b->value[i], lane < 0 ? context_zero_values(k, i) : context_values(k, lane, i));
         }
     }
 }
 
+/* The passes that some step needs, each with the branches that it computes. */
+static void plan_passes(rollout *r)
+{
+    const rollout_options *o = &r->o;
+    pass *guided = &r->pass[GUIDED], *plain = &r->pass[PLAIN];
+    guided->plan = guide_make(o->guidance, o->condition_guidance, o->conditioned);
+    guided->plan.rescale = o->rescale;
+    plain->plan = guide_make(1, 1, o->conditioned);
+    for (int k = 0; k < sampler_steps(r->sampler); k++) {
+        bool applies = guide_applies(&o->interval, (double)sampler_timestep(r->sampler, k));
+        r->pass[applies ? GUIDED : PLAIN].used = true;
+    }
+}
+
+/* Each branch that looks at images has its lane of the context, which the passes share. */
+static int count_lanes(rollout *r)
+{
+    int lanes = 0;
+    for (int b = 0; b < GUIDE_BRANCHES; b++) {
+        bool looks = false;
+        for (const pass *p = r->pass; p < r->pass + PASSES; p++)
+            for (int row = 0; p->used && row < p->plan.rows; row++) looks |= (int)p->plan.branch[row] == b;
+        r->lane[b] = looks && b != GUIDE_NONE ? lanes++ : -1;
+    }
+    return lanes > 0 ? lanes : 1;        /* the zero image alone is needed */
+}
+
+static int build_pass(rollout *r, pass *p, paramset *params, int height, int width, m2m_error *err)
+{
+    step_shape s = {.height = height, .width = width, .tokens = r->o.tokens, .branches = p->plan.rows};
+    for (int row = 0; row < p->plan.rows; row++) s.slots[row] = slots_of(r, p, p->plan.branch[row]);
+    int status = step_graph_build(&p->step, r->u, params, &s, err);
+    if (status) return status;
+    p->x = exec_new(p->step.g, r->be, &p->step.prediction, 1, err);
+    return p->x ? 0 : M2M_EUNSUPPORTED;
+}
+
 static int build(rollout *r, paramset *params, int height, int width, m2m_error *err)
 {
-    step_shape s = {.height = height, .width = width, .tokens = r->o.tokens, .branches = r->plan.rows};
+    int status = 0;
+    plan_passes(r);
     context_shape c = {.height = height, .width = width, .tokens = r->o.tokens, .window = r->o.window,
-                       .with_zero = has_zero(r)};
-    for (int row = 0; row < r->plan.rows; row++) {
-        guide_branch b = r->plan.branch[row];
-        s.slots[row] = slots_of(r, b);
-        r->lane[b] = b == GUIDE_NONE ? -1 : c.lanes++;
-    }
-    if (c.lanes == 0) c.lanes = 1;       /* the zero image alone is needed */
-    int status = step_graph_build(&r->step, r->u, params, &s, err);
+                       .lanes = count_lanes(r), .with_zero = has_zero(r, r->pass) || has_zero(r, r->pass + 1)};
+    for (pass *p = r->pass; p < r->pass + PASSES && !status; p++)
+        if (p->used) status = build_pass(r, p, params, height, width, err);
     if (status) return status;
-    r->x = exec_new(r->step.g, r->be, &r->step.prediction, 1, err);
-    if (!r->x) return M2M_EUNSUPPORTED;
     r->context = context_new(r->u, params, r->be, &c, err);
     if (!r->context) return M2M_ENOMEM;
-    bind_context(r);
-    return exec_alloc(r->x, err);
+    for (pass *p = r->pass; p < r->pass + PASSES && !status; p++)
+        if (p->used) {
+            bind_context(r, p);
+            status = exec_alloc(p->x, err);
+        }
+    return status;
 }
 
 static int check_context(rollout *r, const schedule *s, m2m_error *err)
@@ -97,13 +143,12 @@ rollout *rollout_new(const unet_config *u, paramset *params, backend *be, const 
     r->u = u;
     r->be = be;
     r->o = *o;
-    r->plan = guide_make(o->guidance, o->condition_guidance, o->conditioned);
     r->floats = (size_t)u->in_channels * (size_t)height * (size_t)width;
     r->content = (size_t)context_floats(u, height, width, o->tokens);
     r->sampler = sampler_new(o->sampler, s, o->steps, (int64_t)r->floats, err);
     r->scaled = malloc(r->floats * sizeof(float));
     r->fresh = malloc(r->floats * sizeof(float));
-    r->predicted = malloc((size_t)r->plan.rows * r->floats * sizeof(float));
+    r->predicted = malloc((size_t)GUIDE_BRANCHES * r->floats * sizeof(float));
     r->seen = calloc((size_t)o->window, sizeof *r->seen);
     r->index = calloc((size_t)o->window, sizeof *r->index);
     bool ok = r->sampler != NULL && !check_context(r, s, err);
@@ -124,20 +169,29 @@ void rollout_free(rollout *r)
     free(r->scaled);
     free(r->fresh);
     free(r->predicted);
-    exec_free(r->x);
+    for (pass *p = r->pass; p < r->pass + PASSES; p++) {
+        exec_free(p->x);
+        step_graph_free(&p->step);
+    }
     context_free(r->context);
-    step_graph_free(&r->step);
     sampler_free(r->sampler);
     free(r);
 }
 
-size_t rollout_bytes(const rollout *r) { return context_bytes(r->context) + exec_bytes(r->x); }
+size_t rollout_bytes(const rollout *r)
+{
+    size_t bytes = context_bytes(r->context);
+    for (const pass *p = r->pass; p < r->pass + PASSES; p++)
+        if (p->used) bytes += exec_bytes(p->x);
+    return bytes;
+}
+
 size_t rollout_bytes_per_image(const rollout *r) { return context_bytes_per_image(r->context); }
-exec *rollout_exec(rollout *r) { return r->x; }
+exec *rollout_exec(rollout *r) { return r->pass[r->pass[GUIDED].used ? GUIDED : PLAIN].x; }
 
 int64_t rollout_encoded(const rollout *r) { return context_encoded(r->context); }
 int rollout_steps(const rollout *r) { return sampler_steps(r->sampler); }
-int rollout_branches(const rollout *r) { return r->plan.rows; }
+int rollout_branches(const rollout *r) { return r->pass[GUIDED].plan.rows; }
 
 static int append(rollout *r, const context_image *image, m2m_error *err)
 {
@@ -174,61 +228,62 @@ int rollout_add_made(rollout *r, const context_image *image, uint64_t seed, uint
     return append(r, &(context_image){r->fresh, image->condition, r->o.context_noise}, err);
 }
 
-static int write_lens(rollout *r, int images, m2m_error *err)
+static int write_lens(pass *p, int images, m2m_error *err)
 {
-    const cross *c = &r->step.c;
+    const cross *c = &p->step.c;
     int status = 0;
-    for (int row = 0; row < r->plan.rows; row++)
+    for (int row = 0; row < p->plan.rows; row++)
         for (int s = 0; c->branch[row].slots && s < c->sizes && !status; s++) {
-            int filled = r->plan.branch[row] == GUIDE_NONE ? images > 0 : images;
-            status = exec_write_i32(r->x, c->branch[row].lens[s], &(int32_t){(int32_t)(filled * c->size[s])}, err);
+            int filled = p->plan.branch[row] == GUIDE_NONE ? images > 0 : images;
+            status = exec_write_i32(p->x, c->branch[row].lens[s], &(int32_t){(int32_t)(filled * c->size[s])}, err);
         }
     return status;
 }
 
 /* The context that the next image sees, at timestep t. */
-static int set_context(rollout *r, float t, m2m_error *err)
+static int set_context(rollout *r, pass *p, float t, m2m_error *err)
 {
     int n = context_choose(r->count, r->given, r->o.window, r->o.anchors, r->index), status = 0;
     if (r->o.no_cache) context_clear(r->context);
-    for (int row = 0; row < r->plan.rows && !status; row++) {
-        guide_branch b = r->plan.branch[row];
+    for (int row = 0; row < p->plan.rows && !status; row++) {
+        guide_branch b = p->plan.branch[row];
         for (int i = 0; i < n; i++) {
             r->seen[i] = r->images[r->index[i]];
             if (b == GUIDE_IMAGES) r->seen[i].condition = NULL;
         }
         if (r->lane[b] >= 0) status = context_set(r->context, r->lane[b], r->seen, n, t, err);
-        else if (r->plan.rows == 1 && has_zero(r)) status = context_set(r->context, 0, r->seen, n, t, err);
+        else if (p->plan.rows == 1 && has_zero(r, p)) status = context_set(r->context, 0, r->seen, n, t, err);
     }
-    return status ? status : write_lens(r, n, err);
+    return status ? status : write_lens(p, n, err);
 }
 
-static int write_condition(rollout *r, const float *condition, m2m_error *err)
+static int write_condition(pass *p, const float *condition, m2m_error *err)
 {
     static const float none[CONDITION_NUMBERS];
-    const condition_inputs *in = &r->step.condition;
+    const condition_inputs *in = &p->step.condition;
     float present[MAX_BRANCHES];
     if (!in->values) return 0;
-    for (int row = 0; row < r->plan.rows; row++) present[row] = condition && r->plan.branch[row] == GUIDE_FULL;
-    int status = exec_write(r->x, in->values, condition ? condition : none, err);
-    return status ? status : exec_write(r->x, in->present, present, err);
+    for (int row = 0; row < p->plan.rows; row++) present[row] = condition && p->plan.branch[row] == GUIDE_FULL;
+    int status = exec_write(p->x, in->values, condition ? condition : none, err);
+    return status ? status : exec_write(p->x, in->present, present, err);
 }
 
 int rollout_predict(rollout *r, const float *sample, const float *condition, int k, const float **guided,
                     m2m_error *err)
 {
     float t = sampler_timestep(r->sampler, k);
-    int status = set_context(r, t, err);
+    pass *p = &r->pass[guide_applies(&r->o.interval, (double)t) ? GUIDED : PLAIN];
+    int status = set_context(r, p, t, err);
     if (status) return status;
     memcpy(r->scaled, sample, r->floats * sizeof *sample);
     sampler_scale_input(r->sampler, k, r->scaled, (int64_t)r->floats);
-    status = exec_write(r->x, r->step.latent, r->scaled, err);
-    if (!status) status = exec_write(r->x, r->step.timestep, &t, err);
-    if (!status) status = write_condition(r, condition, err);
-    if (!status) status = exec_run(r->x, err);
+    status = exec_write(p->x, p->step.latent, r->scaled, err);
+    if (!status) status = exec_write(p->x, p->step.timestep, &t, err);
+    if (!status) status = write_condition(p, condition, err);
+    if (!status) status = exec_run(p->x, err);
     if (status) return status;
-    exec_read(r->x, r->step.prediction, r->predicted);
-    guide_apply(&r->plan, r->predicted, r->predicted, (int64_t)r->floats);
+    exec_read(p->x, p->step.prediction, r->predicted);
+    guide_apply(&p->plan, r->predicted, r->predicted, (int64_t)r->floats);
     *guided = r->predicted;
     return 0;
 }

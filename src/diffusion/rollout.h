@@ -9,6 +9,7 @@
 #define DIFFUSION_ROLLOUT_H
 
 #include "diffusion/context.h"
+#include "diffusion/guide.h"
 #include "diffusion/sampler.h"
 #include "diffusion/schedule.h"
 
@@ -17,6 +18,8 @@ typedef struct rollout_options {
     double guidance;         /* s, or s_I; 1: the unconditional pass is left out */
     bool conditioned;        /* images have task conditions */
     double condition_guidance;   /* s_C of eq. 7; negative: as guidance, both dropped together */
+    guide_interval interval; /* where guidance takes place */
+    double rescale;          /* phi of guide_rescale */
     const char *sampler;     /* "ddim", "euler" */
     int window;
     int anchors;             /* of context_choose */
@@ -36,7 +39,7 @@ size_t rollout_bytes(const rollout *r);            /* context and activations */
 size_t rollout_bytes_per_image(const rollout *r);  /* one more context image */
 int64_t rollout_encoded(const rollout *r);         /* clean images encoded so far */
 int rollout_steps(const rollout *r);               /* calls per image: steps, with PNDM one more */
-int rollout_branches(const rollout *r);            /* forwards of the U-Net per step */
+int rollout_branches(const rollout *r);            /* forwards of the U-Net per guided step */
 
 /* Appends a given image to the set (copied). All given ones come before the first made one. */
 int rollout_add(rollout *r, const context_image *image, m2m_error *err);
@@ -66,7 +69,7 @@ int rollout_make(rollout *r, const rollout_image *image, m2m_error *err);
  * the next call. What rollout_make does in every step. */
 int rollout_predict(rollout *r, const float *sample, const float *condition, int k, const float **guided,
                     m2m_error *err);
-/* What runs in a step, for measuring (exec_profile). */
+/* What runs in a guided step, for measuring (exec_profile). */
 exec *rollout_exec(rollout *r);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/opts.h"
+#include "diffusion/guide.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,22 @@ static int refuse_free_texts(const cJSON *config, m2m_error *err)
 {
     for (const cJSON *item = config->child; item; item = item->next) {
         const m2m_option *row = opts_find(m2m_options("generate"), item->string);
-        if (row && row->type == M2M_OPTION_TEXT && !row->choices)
-            return fail(err, M2M_EUNSUPPORTED, "%s: is the user's to choose; wanted numbers and choices", row->name);
+        bool interval = row && !strcmp(row->name, "guidance_interval");    /* checked beforehand */
+        if (row && row->type == M2M_OPTION_TEXT && !row->choices && !interval)
+            return fail(err, M2M_EUNSUPPORTED, "%s: is the user's choice; wanted numbers, choices, guidance_interval",
+                        row->name);
     }
     return 0;
+}
+
+static int check_values(const m2m_generate_options *o, m2m_error *err)
+{
+    guide_interval interval;
+    int status = guide_interval_parse(o->guidance_interval, &interval, err);
+    if (!status && o->anchors > o->window)
+        status = fail(err, M2M_EINVAL, "anchors: %lld with window %lld, wanted at most as many", (long long)o->anchors,
+                      (long long)o->window);
+    return status;
 }
 
 int defaults_load(cJSON **config, const char *dir, m2m_error *err)
@@ -30,6 +43,7 @@ int defaults_load(cJSON **config, const char *dir, m2m_error *err)
     m2m_generate_defaults(&probe);
     if (!status && *config) {
         status = opts_from_json(m2m_options("generate"), &probe, *config, err);
+        if (!status) status = check_values(&probe, err);
         if (!status) status = refuse_free_texts(*config, err);
         if (status) fail_prefix(err, status, "%s", path);
     }

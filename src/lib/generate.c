@@ -69,10 +69,14 @@ static int open_rollout(generation *q, m2m_error *err)
 {
     const m2m_generate_options *o = q->o;
     const m2m_model *m = q->m;
+    guide_interval interval;
+    int status = guide_interval_parse(o->guidance_interval, &interval, err);
+    if (status) return status;
     rollout_options r = {.steps = (int)o->steps, .guidance = o->guidance, .sampler = o->scheduler,
-                         .window = (int)o->window, .anchors = (int)o->anchors,
-                         .context_noise = (int)o->context_noise, .no_cache = o->no_cache != 0, .tokens = q->tokens,
-                         .conditioned = q->conditions != NULL, .condition_guidance = o->condition_guidance};
+                         .interval = interval, .rescale = o->guidance_rescale, .window = (int)o->window,
+                         .anchors = (int)o->anchors, .context_noise = (int)o->context_noise,
+                         .no_cache = o->no_cache != 0, .tokens = q->tokens, .conditioned = q->conditions != NULL,
+                         .condition_guidance = o->condition_guidance};
     q->rollout =
         rollout_new(&m->unet.config, m->unet.params, q->be, &m->schedule, q->latent_h, q->latent_w, &r, err);
     return q->rollout ? 0 : M2M_EINVAL;

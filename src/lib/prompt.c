@@ -51,10 +51,13 @@ static int make_states(generation *q, int length, m2m_error *err)
 
 int prompt_open(generation *q, m2m_error *err)
 {
-    int length = text_length(q->m->tokenizer, &q->m->text), status = make_states(q, length, err);
+    guide_interval interval;
+    int length = text_length(q->m->tokenizer, &q->m->text);
+    int status = guide_interval_parse(q->o->guidance_interval, &interval, err);
+    if (!status) status = make_states(q, length, err);
     if (status) return status;
     painter_options p = {.batch = 1, .tokens = length, .steps = (int)q->o->steps, .guidance = q->o->guidance,
-                         .sampler = q->o->scheduler};
+                         .interval = interval, .rescale = q->o->guidance_rescale, .sampler = q->o->scheduler};
     q->painter = painter_new(&q->m->unet.config, q->m->unet.params, q->be, &q->m->schedule, q->latent_h, q->latent_w,
                              &p, err);
     return q->painter ? 0 : M2M_EINVAL;

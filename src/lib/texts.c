@@ -116,6 +116,9 @@ static bool add_facts(cJSON *o, const record *r)
         cJSON_AddNumberToObject(o, "steps", (double)q->steps),
         cJSON_AddNumberToObject(o, "guidance", q->guidance),
         cJSON_AddNumberToObject(o, "window", (double)q->window),
+        q->guidance_interval ? cJSON_AddStringToObject(o, "guidance_interval", q->guidance_interval)
+                             : cJSON_AddNullToObject(o, "guidance_interval"),
+        cJSON_AddNumberToObject(o, "guidance_rescale", q->guidance_rescale),
         cJSON_AddNumberToObject(o, "anchors", (double)q->anchors),
         cJSON_AddNumberToObject(o, "context_noise", (double)q->context_noise),
         q->condition_guidance < 0 ? cJSON_AddNullToObject(o, "condition_guidance")

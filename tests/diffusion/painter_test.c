@@ -59,13 +59,22 @@ static int finish(void **state)
     return 0;
 }
 
-static painter *open_painter(int batch, double guidance, const char *method)
+static painter *open_painter_with(painter_options o, int batch, double guidance, const char *method)
 {
-    painter_options o = {.batch = batch, .tokens = TOKENS, .steps = STEPS, .guidance = guidance, .sampler = method};
+    o.batch = batch;
+    o.tokens = TOKENS;
+    o.steps = STEPS;
+    o.guidance = guidance;
+    o.sampler = method;
     m2m_error err = {0};
     painter *p = painter_new(&model.config, model.params, be, &plan, SIDE, SIDE, &o, &err);
     if (!p) fail_msg("%s", err.msg);
     return p;
+}
+
+static painter *open_painter(int batch, double guidance, const char *method)
+{
+    return open_painter_with((painter_options){0}, batch, guidance, method);
 }
 
 /* All latents, in batches. */
@@ -113,8 +122,8 @@ static void answer(const float *sample, float t, const float *tokens, float *out
     text_graph_free(&g);
 }
 
-/* Step by step as diffusers' pipeline does: scale, predict twice, guide, step. */
-static void loop(double guidance, const char *name, float *trajectory)
+/* Step by step as diffusers' pipeline does: scale, predict twice, guide, rescale, step. */
+static void loop(painter_options o, double guidance, const char *name, float *trajectory)
 {
     sampler *s = sampler_new(name, &plan, STEPS, (int64_t)floats, NULL);
     float *z = malloc(3 * floats * sizeof *z), *none = z + floats, *full = none + floats;
@@ -126,7 +135,11 @@ static void loop(double guidance, const char *name, float *trajectory)
         sampler_scale_input(s, k, scaled, (int64_t)floats);
         answer(scaled, sampler_timestep(s, k), negative, none);
         answer(scaled, sampler_timestep(s, k), text, full);
-        if (guidance != 1) guide_two(full, none, full, guidance, (int64_t)floats);
+        if (guidance != 1 && guide_applies(&o.interval, (double)sampler_timestep(s, k))) {
+            guide_two(none, none, full, guidance, (int64_t)floats);
+            guide_rescale(none, full, o.rescale, (int64_t)floats);
+            memcpy(full, none, floats * sizeof *full);
+        }
         sampler_step(s, k, full, z, (int64_t)floats);
         memcpy(trajectory + (size_t)(k + 1) * floats, z, floats * sizeof *z);
         free(scaled);
@@ -141,12 +154,18 @@ static void each_step_is_that_of_the_plain_loop(void **state)
     static const struct {
         double guidance;
         const char *sampler;
-    } cases[] = {{7.5, "euler"}, {7.5, "ddim"}, {1, "euler"}, {0, "dpmpp_2m"}};
+        painter_options o;
+    } cases[] = {{7.5, "euler", {0}},
+                 {7.5, "ddim", {.rescale = 0.7}},
+                 {1, "euler", {0}},
+                 {0, "dpmpp_2m", {0}},
+                 {7.5, "ddim", {.interval = {true, 100, 600}, .rescale = 0.3}},
+                 {7.5, "euler", {.interval = {true, 5, 5}}}};
     float *want = malloc((STEPS + 1) * floats * sizeof *want), *got = malloc((STEPS + 1) * floats * sizeof *got);
     float *latent = malloc(floats * sizeof *latent);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        painter *p = open_painter(1, cases[i].guidance, cases[i].sampler);
-        loop(cases[i].guidance, cases[i].sampler, want);
+        painter *p = open_painter_with(cases[i].o, 1, cases[i].guidance, cases[i].sampler);
+        loop(cases[i].o, cases[i].guidance, cases[i].sampler, want);
         assert_int_equal(painter_make(p, text, negative, noise, 1, latent, got, NULL, NULL, NULL), 0);
         assert_memory_equal(want, got, (STEPS + 1) * floats * sizeof *want);
         assert_memory_equal(latent, got + STEPS * floats, floats * sizeof *latent);

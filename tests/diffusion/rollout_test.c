@@ -237,6 +237,63 @@ static void dino_encodes_once_for_all_steps(void **state)
     close_fixture(f);
 }
 
+static void make(fixture *f, rollout_options o, float *latent, int *encoded, size_t *bytes)
+{
+    m2m_error err;
+    o.steps = STEPS;
+    o.sampler = "ddim";
+    o.window = IMAGES;
+    o.tokens = TOKENS;
+    o.condition_guidance = 2;
+    o.conditioned = true;
+    rollout *r = rollout_new(&f->m.config, f->m.params, f->be, &f->schedule, SIDE, SIDE, &o, &err);
+    if (!r) fail_msg("%s", err.msg);
+    for (int i = 0; i < IMAGES; i++)
+        ok(rollout_add(r, &(context_image){f->content[i], f->condition[i], 0}, &err), &err);
+    rollout_image image = {.noise = f->noise, .condition = f->condition[IMAGES], .latent = latent};
+    ok(rollout_make(r, &image, &err), &err);
+    *encoded = (int)rollout_encoded(r);
+    *bytes = rollout_bytes(r);
+    rollout_free(r);
+}
+
+/* Everywhere, nowhere, and at some of the timesteps 751, 501, 251, 1: the same bits as guidance, none, and each step by
+ * what applies to it. Outside only the conditional branch is computed: images are not encoded for the others. */
+static void guidance_keeps_to_its_interval(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        fixture *f = open_fixture(conditioned_models[k]);
+        float always[LATENT], everywhere[LATENT], never[LATENT], nowhere[LATENT], middle[LATENT], early[LATENT];
+        int encoded[6];
+        size_t bytes[6];
+        rollout_options o = {.guidance = 3}, one = {.guidance = 1};
+        make(f, o, always, &encoded[0], &bytes[0]);
+        o.interval = (guide_interval){true, 1, 751};
+        make(f, o, everywhere, &encoded[1], &bytes[1]);
+        assert_memory_equal(always, everywhere, sizeof always);
+        assert_int_equal(bytes[0], bytes[1]);
+        o.interval = (guide_interval){true, 2, 250};
+        make(f, o, nowhere, &encoded[2], &bytes[2]);
+        one.interval = o.interval;
+        make(f, one, never, &encoded[3], &bytes[3]);
+        assert_memory_equal(nowhere, never, sizeof never);
+        assert_int_equal(encoded[2], IMAGES);
+        assert_true(bytes[2] < bytes[0]);
+        o.interval = (guide_interval){true, 251, 501};
+        make(f, o, middle, &encoded[4], &bytes[4]);
+        assert_int_equal(encoded[4], encoded[0]);
+        o.interval = (guide_interval){true, 501, 751};
+        make(f, o, early, &encoded[5], &bytes[5]);
+        assert_true(distance(middle, always, LATENT) > 1e-4f && distance(middle, never, LATENT) > 1e-4f);
+        assert_true(distance(middle, early, LATENT) > 1e-4f && distance(early, always, LATENT) > 1e-4f);
+        o.rescale = 0.7;
+        make(f, o, middle, &encoded[4], &bytes[4]);
+        assert_true(distance(middle, early, LATENT) > 1e-4f);
+        close_fixture(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +302,7 @@ int main(void)
         cmocka_unit_test(another_condition_is_encoded_anew),
         cmocka_unit_test(dino_needs_no_attention_without_images),
         cmocka_unit_test(dino_encodes_once_for_all_steps),
+        cmocka_unit_test(guidance_keeps_to_its_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

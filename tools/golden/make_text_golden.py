@@ -178,7 +178,7 @@ def make_pipeline():
     return text.float(), unet.half().float(), vae.half().float(), CLIPTokenizer.from_pretrained(where + "/tokenizer"), pndm
 
 
-def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps, guidance):
+def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps, guidance, rescale=0.0):
     seed(name.replace("_" + kind_name, ""))
     text, unet, vae, tokenizer, config = parts
     inputs = {"noise": rand(n, 4, H, W)}
@@ -196,7 +196,7 @@ def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps
                 steps_of.append(values["latents"].clone())
                 return values
 
-            pipe(prompt, negative_prompt=negative, height=H * 2, width=W * 2, num_inference_steps=steps, guidance_scale=guidance,
+            pipe(prompt, negative_prompt=negative, height=H * 2, width=W * 2, num_inference_steps=steps, guidance_scale=guidance, guidance_rescale=rescale,
                  latents=x["noise"][i:i + 1], output_type="latent", callback_on_step_end=keep)
             start = x["noise"][i:i + 1] * pipe.scheduler.init_noise_sigma
             rows.append(torch.cat([start] + steps_of))
@@ -204,7 +204,8 @@ def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps
         return {"latents": trajectory[:, -1], "trajectory": trajectory}
 
     args = ["--prompt", prompt, "--noise", "noise.safetensors", "-n", str(n), "--steps", str(steps), "--guidance", str(guidance),
-            "--scheduler", kind_name, "--size", f"{W * 2}x{H * 2}"] + (["--negative-prompt", negative] if negative else [])
+            "--scheduler", kind_name, "--size", f"{W * 2}x{H * 2}"] + (["--negative-prompt", negative] if negative else []) + (
+                ["--guidance-rescale", str(rescale)] if rescale else [])
     write_case(name, {"command": "generate", "dir": "models/text_to_image", "n": n, "steps": steps, "guidance": guidance,
                       "scheduler": kind_name, "args": args, "tolerance": TRAJECTORY,
                       "note": "trajectory[:,0] = noise * init_noise_sigma, trajectory[:,k] = the latents after k steps"},
@@ -217,6 +218,7 @@ def make_text_to_image():
     painting_case("text_to_image_euler", parts, EulerDiscreteScheduler, "euler", 2, 8, 12, prompt, "red car, 3d", 50, 7.5)
     painting_case("text_to_image_ddim", parts, DDIMScheduler, "ddim", 1, 8, 12, prompt, "red car, 3d", 12, 7.5)
     painting_case("text_to_image_pndm", parts, PNDMScheduler, "pndm", 1, 8, 12, prompt, "red car, 3d", 9, 7.5)
+    painting_case("text_to_image_rescaled", parts, DDIMScheduler, "ddim", 1, 8, 8, prompt, None, 6, 7.5, 0.7)
     painting_case("text_to_image_unguided", parts, EulerDiscreteScheduler, "euler", 1, 8, 8, "a lion", None, 6, 1.0)
 
 
