@@ -94,8 +94,9 @@ static int save_sheet(job *j)
 static bool consistent(const command *c, const args *a, const job *j)
 {
     struct stat st;
-    if (a->plain.count && !stat(a->plain.items[0], &st) && !S_ISDIR(st.st_mode)) {
-        say_usage(c, "%.200s: is a file, wanted a model directory; each image needs its own -i", a->plain.items[0]);
+    const char *model = a->plain.count ? a->plain.items[0] : NULL;
+    if (model && !stat(model, &st) && !S_ISDIR(st.st_mode) && !path_ends(model, ".safetensors")) {
+        say_usage(c, "%.200s: is a file, wanted a model; each image needs its own -i", model);
         return false;
     }
     static const char *const pairs[][2] = {

@@ -260,6 +260,13 @@ const char *path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+char *path_dir(const char *path)
+{
+    const char *base = path_base(path);
+    size_t n = base == path ? 0 : (size_t)(base - path - 1);
+    return base == path ? strdup(".") : n ? strndup(path, n) : strdup("/");
+}
+
 bool path_ends(const char *path, const char *end)
 {
     size_t n = strlen(path), m = strlen(end);

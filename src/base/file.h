@@ -83,6 +83,8 @@ void dir_sweep(const char *path);
 char *path_join(const char *a, const char *b);
 /* Points into path, behind the last slash. */
 const char *path_base(const char *path);
+/* What is before the last slash; "." without one. To be freed; NULL: out of memory. */
+char *path_dir(const char *path);
 /* Whether path ends with `end` (".png"), ASCII case ignored. */
 bool path_ends(const char *path, const char *end);
 

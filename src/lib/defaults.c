@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/opts.h"
 #include "diffusion/guide.h"
+#include "models/ldm.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,9 +76,9 @@ const char *defaults_sampler(const char *dir)
     cJSON *config = NULL;
     const char *class_name = "", *sampler = NULL;
     char *path = path_join(dir, "scheduler/scheduler_config.json");
-    if (path && file_exists(path) && !json_load(&config, path, NULL) &&
-        !json_or_text(config, "_class_name", &class_name, NULL))
-        sampler = sampler_of(class_name);
+    if (file_exists(dir)) config = ldm_scheduler();
+    else if (path && file_exists(path) && json_load(&config, path, NULL)) config = NULL;
+    if (config && !json_or_text(config, "_class_name", &class_name, NULL)) sampler = sampler_of(class_name);
     cJSON_Delete(config);
     free(path);
     return sampler;

@@ -47,7 +47,7 @@ typedef struct eye {
 
 static int sum_weights(extractor *x, const weights *w, m2m_error *err)
 {
-    return weights_sha256(w, 0, x->sha256, err);
+    return weights_identity(w, x->sha256, err);
 }
 
 static int see_processed(const extractor *x, const m2m_image *image, float *pixels, m2m_error *err)
@@ -111,7 +111,7 @@ static int open_clip(extractor *x, const char *dir, m2m_error *err)
     if (rc) return rc;
     x->dim = x->clip.config.projection;
     x->width = x->height = x->clip.config.image_size;
-    char *inner = component_dir(dir, "tokenizer"), *file = inner ? path_join(inner, "tokenizer_config.json") : NULL;
+    char *inner = tokenizer_dir(dir), *file = inner ? path_join(inner, "tokenizer_config.json") : NULL;
     rc = file ? 0 : fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
     if (!rc && file_exists(file)) rc = tokenizer_open(&x->tokenizer, inner, err);
     free(file);

@@ -48,7 +48,7 @@ typedef struct maker {
 
 static int open_tokenizer(maker *m, const char *dir, m2m_error *err)
 {
-    char *folder = component_dir(dir, "tokenizer");
+    char *folder = tokenizer_dir(dir);
     int status = folder ? tokenizer_open(&m->tokenizer, folder, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(folder);
     return status;
@@ -73,7 +73,7 @@ static int open_models(maker *m, const char *dir, m2m_error *err)
     if (u->cross_dim != m->text.config.width)
         return fail(err, M2M_ESHAPE, "%s: the U-Net takes text states of %d numbers, the text encoder gives %d", dir,
                     u->cross_dim, m->text.config.width);
-    return weights_sha256(m->unet.weights, 0, m->sha256, err);
+    return weights_identity(m->unet.weights, m->sha256, err);
 }
 
 static int read_size(maker *m, m2m_error *err)

@@ -57,6 +57,10 @@ int pipeline_class(const char *dir, char *class_name, size_t size, m2m_error *er
 {
     cJSON *o;
     const char *class;
+    if (file_exists(dir)) {                       // a single-file checkpoint; its components will tell if it is none
+        snprintf(class_name, size, "%s", "StableDiffusionPipeline");
+        return 0;
+    }
     char *path = path_join(dir, "model_index.json");
     if (!path) return fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
     int status = json_load(&o, path, err);
@@ -139,7 +143,7 @@ static void keep_small(paramset *params)
 
 static int open_text(m2m_model *m, m2m_error *err)
 {
-    char *dir = component_dir(m->dir, "tokenizer");
+    char *dir = tokenizer_dir(m->dir);
     int status = dir ? tokenizer_open(&m->tokenizer, dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(dir);
     if (!status) status = text_model_open(&m->text, m->dir, true, err);
@@ -189,7 +193,8 @@ int m2m_model_open(m2m_model **model, const char *dir, m2m_error *err)
     pthread_mutex_init(&m->lock, NULL);
     m->dir = dir ? strdup(dir) : find_embedded(err);
     int status = m->dir ? 0 : dir ? fail(err, M2M_ENOMEM, "no memory for a model") : M2M_EIO;
-    if (!status && !dir_exists(m->dir)) status = fail(err, M2M_EIO, "%s: is not a directory, wanted a model's", m->dir);
+    if (!status && !dir_exists(m->dir) && !file_exists(m->dir))
+        status = fail(err, M2M_EIO, "%s: not there, wanted a model's directory or a checkpoint", m->dir);
     if (!status) status = open_parts(m, err);
     if (status) m2m_model_close(&m);
     else *model = m;
@@ -230,7 +235,7 @@ void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts)
 {
     m2m_model *m = (m2m_model *)model;    /* the sum is part of what the model is; only when it is known changes */
     pthread_mutex_lock(&m->lock);
-    if (!*m->sha256 && weights_sha256(m->unet.weights, 0, m->sha256, NULL))
+    if (!*m->sha256 && weights_identity(m->unet.weights, m->sha256, NULL))
         snprintf(m->sha256, sizeof m->sha256, "unreadable");
     pthread_mutex_unlock(&m->lock);
     *facts = m->facts;

@@ -19,7 +19,7 @@ typedef struct job {
 
 static int open_tokenizer(job *j, const char *dir, bool padded, m2m_error *err)
 {
-    char *inner = component_dir(dir, "tokenizer");
+    char *inner = tokenizer_dir(dir);
     if (!inner) return fail(err, M2M_ENOMEM, "%s: no memory to open it", dir);
     int status = tokenizer_open(&j->t, inner, err);
     if (!status && padded && (j->length = tokenizer_max_length(j->t)) == 0)

@@ -20,6 +20,14 @@ char *component_dir(const char *dir, const char *name)
     return strdup(dir);
 }
 
+char *tokenizer_dir(const char *dir)
+{
+    if (!file_exists(dir)) return component_dir(dir, "tokenizer");
+    char *beside = path_dir(dir), *found = beside ? component_dir(beside, "tokenizer") : NULL;
+    free(beside);
+    return found;
+}
+
 /* ---- declaring ---- */
 
 int unet_declare(const unet_config *u, paramset *params, m2m_error *err)

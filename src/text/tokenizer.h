@@ -11,7 +11,7 @@ typedef struct tokenizer tokenizer;
 
 enum { TOKENIZER_TEXT = 256 << 10 };    /* most bytes of one text */
 
-/* dir: the tokenizer's folder (of a pipeline: component_dir(dir, "tokenizer")), with vocab.json and merges.txt or
+/* dir: the tokenizer's folder (of a pipeline: tokenizer_dir(dir)), with vocab.json and merges.txt or
  * tokenizer.json, and what there is of tokenizer_config.json, special_tokens_map.json and added_tokens.json. Errors
  * name the file. */
 int tokenizer_open(tokenizer **t, const char *dir, m2m_error *err);

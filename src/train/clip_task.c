@@ -179,7 +179,7 @@ static int open_model(clip_task *t, m2m_error *err)
     if (o->size != t->model.config.image_size)
         return fail(err, M2M_EINVAL, "size: %lld, wanted the model's image_size %d", (long long)o->size,
             t->model.config.image_size);
-    char *dir = component_dir(t->model.dir, "tokenizer");
+    char *dir = tokenizer_dir(t->model.dir);
     status = dir ? tokenizer_open(&t->tokenizer, dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(dir);
     return status;

@@ -5,7 +5,7 @@
 
 int prompts_open(prompts *p, const char *dir, m2m_error *err)
 {
-    *p = (prompts){.folder = component_dir(dir, "tokenizer")};
+    *p = (prompts){.folder = tokenizer_dir(dir)};
     if (!p->folder) return fail(err, M2M_ENOMEM, "no memory for a path");
     int status = tokenizer_open(&p->tokenizer, p->folder, err);
     if (!status) status = text_model_open(&p->model, dir, true, err);

@@ -266,6 +266,12 @@ static void names(void **state)
     assert_string_equal(path_base("a/b.c"), "b.c");
     assert_string_equal(path_base("b"), "b");
     assert_string_equal(path_base("a/"), "");
+    static const char *const folders[][2] = {{"a/b.c", "a"}, {"/a/b/c", "/a/b"}, {"b", "."}, {"/b", "/"}};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char *up = path_dir(folders[i][0]);
+        assert_string_equal(up, folders[i][1]);
+        free(up);
+    }
     assert_true(path_ends("a.PNG", ".png"));
     assert_false(path_ends("png", ".png"));
     assert_false(path_ends("a.png.txt", ".png"));

@@ -24,6 +24,8 @@ static const input_case cases[] = {
     {"model_missing", {"generate", "@nowhere", OUT, "-i", "@good.png"}, "nowhere"},
     {"model_without_index", {"generate", "@model/unet", OUT, "-i", "@good.png"}, "model_index.json"},
     {"model_a_single_component", {"generate", "@empty", OUT, "-i", "@good.png"}, "model_index.json"},
+    {"model_a_picture", {"generate", "@good.png", OUT, "-i", "@good.png"}, "good.png"},
+    {"model_no_checkpoint", {"generate", "@latents.safetensors", OUT, "--prompt", "a cat"}, "latents.safetensors"},
     {"image_missing", {GENERATE, "-i", "@gone.png"}, "gone.png"},
     {"image_a_folder", {GENERATE, "-i", "@empty"}, "empty"},
     {"image_empty", {GENERATE, "-i", "@empty.png"}, "empty.png"},

@@ -71,6 +71,8 @@ static void sums_and_sizes(void **state)
     assert_int_equal(file_read_all(in_dir("sum.safetensors"), 1 << 20, &data, &size, NULL), 0);
     sha256_of(data, size, whole);
     assert_string_equal(text, whole);
+    assert_int_equal(weights_identity(w, text, NULL), 0);
+    assert_string_equal(text, whole);
     assert_int_equal(weights_bytes(w), size);
     weights_drop(w);
     assert_true(value_of(w, "w") == 5);
@@ -105,6 +107,27 @@ static void shards_are_one(void **state)
     assert_ptr_equal(weights_at(w, 1), weights_find(w, "b"));
     assert_null(weights_find(w, "c"));
     weights_close(&w);
+}
+
+/* Shards that differ in the last one alone are different weights. */
+static void all_shards_count(void **state)
+{
+    (void)state;
+    weights *w;
+    char sums[2][SHA256_HEX], one[SHA256_HEX], other[SHA256_HEX], wanted[SHA256_HEX], lines[2 * SHA256_HEX + 1];
+    for (int i = 0; i < 2; i++) {
+        save_one("s-1.safetensors", "b", 1);
+        save_one("s-2.safetensors", "a", 2 + (float)i);
+        assert_int_equal(
+            weights_open(&w, write_index("{\"a\":\"s-2.safetensors\",\"b\":\"s-1.safetensors\"}"), NULL), 0);
+        assert_int_equal(weights_identity(w, i ? other : one, NULL), 0);
+        for (int k = 0; k < 2; k++) assert_int_equal(weights_sha256(w, k, sums[k], NULL), 0);
+        weights_close(&w);
+    }
+    assert_string_not_equal(one, other);
+    snprintf(lines, sizeof lines, "%s\n%s\n", sums[0], sums[1]);
+    sha256_of(lines, strlen(lines), wanted);
+    assert_string_equal(other, wanted);
 }
 
 static void lying_indexes_are_refused(void **state)
@@ -172,6 +195,7 @@ int main(void)
         cmocka_unit_test(the_right_file_is_taken),
         cmocka_unit_test(sums_and_sizes),
         cmocka_unit_test(shards_are_one),
+        cmocka_unit_test(all_shards_count),
         cmocka_unit_test(lying_indexes_are_refused),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
