@@ -111,9 +111,9 @@ typedef struct m2m_model m2m_model;
 
 /* Opens a model directory in diffusers' layout (model_index.json; float32, float16 or bfloat16 safetensors, also
  * sharded), or a single-file Stable Diffusion checkpoint (.safetensors) with a tokenizer (tokenizer/, or vocab.json and
- * merges.txt) in its folder. dir NULL: the embedded model (looked for beside the program, in the source tree, and where
- * it was installed). Weights are mapped, not read. Every tensor is accounted for: a missing, unknown or misshapen one is
- * M2M_ESHAPE and named. */
+ * merges.txt) in its folder. dir NULL: the embedded model (looked for beside the program, in the source tree, and
+ * where it was installed). Weights are mapped, not read. Every tensor is accounted for: a missing, unknown or misshapen
+ * one is M2M_ESHAPE and named. */
 M2M_API int m2m_model_open(m2m_model **model, const char *dir, m2m_error *err);
 M2M_API void m2m_model_close(m2m_model **model);
 

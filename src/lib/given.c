@@ -166,14 +166,17 @@ static int read_cameras(generation *q, m2m_error *err)
     return q->conditions ? 0 : fail(err, M2M_ENOMEM, "no memory for %d cameras", all);
 }
 
-/* The first image to make stands at `position`, by default behind the given ones; what would come before 0 has none. */
+/* The first image to make stands at `position`, by default behind the given ones; these stand from `given_position` on,
+ * by default just before it. What would come before 0 has none. */
 static int count_positions(generation *q, m2m_error *err)
 {
-    int all = q->given + (int)q->o->n, first = q->o->position < 0 ? q->given : (int)q->o->position;
+    int all = q->given + (int)q->o->n, own = (int)q->o->given_position;
+    int first = q->o->position >= 0 ? (int)q->o->position : (own < 0 ? 0 : own) + q->given;
+    int start = own < 0 ? first - q->given : own;
     q->conditions = calloc((size_t)all, sizeof *q->conditions);
     if (!q->conditions) return fail(err, M2M_ENOMEM, "no memory for %d positions", all);
-    for (int i = 0; i < all; i++) q->conditions[i] = (float)(first - q->given + i);
-    q->first_condition = first < q->given ? q->given - first : 0;
+    for (int i = 0; i < all; i++) q->conditions[i] = (float)(i < q->given ? start + i : first + i - q->given);
+    q->first_condition = start < 0 ? -start : 0;
     return 0;
 }
 
@@ -181,16 +184,17 @@ int given_conditions(generation *q, m2m_error *err)
 {
     const m2m_generate_options *o = q->o;
     set_condition kind = kind_of(q);
-    if (kind == CONDITION_NONE && (o->camera || o->position >= 0 || o->condition_guidance >= 0))
+    bool position = o->position >= 0 || o->given_position >= 0;
+    if (kind == CONDITION_NONE && (o->camera || position || o->condition_guidance >= 0))
         return fail(err, M2M_EINVAL, "camera, position and condition-guidance: %s was trained without a task condition",
                     q->m->dir);
-    if ((o->camera && kind != CONDITION_CAMERA) || (o->position >= 0 && kind != CONDITION_POSITION))
+    if ((o->camera && kind != CONDITION_CAMERA) || (position && kind != CONDITION_POSITION))
         return fail(err, M2M_EINVAL, "%s is given, but the task condition of %s is %s",
                     o->camera ? "camera" : "position", q->m->dir, condition_name(kind));
-    if (q->conditions && (o->camera || o->position >= 0))
+    if (q->conditions && (o->camera || position))
         return fail(err, M2M_EINVAL, "%s: has a tensor condition, which camera and position contradict", o->latents);
     if (o->camera) return read_cameras(q, err);
-    if (kind == CONDITION_POSITION && (o->position >= 0 || !o->latents)) return count_positions(q, err);
+    if (kind == CONDITION_POSITION && (position || !o->latents)) return count_positions(q, err);
     return 0;
 }
 

@@ -129,6 +129,8 @@ static bool add_facts(cJSON *o, const record *r)
         q->camera ? cJSON_AddStringToObject(o, "camera", q->camera) : cJSON_AddNullToObject(o, "camera"),
         q->position < 0 ? cJSON_AddNullToObject(o, "position")
                         : cJSON_AddNumberToObject(o, "position", (double)q->position),
+        q->given_position < 0 ? cJSON_AddNullToObject(o, "given_position")
+                              : cJSON_AddNumberToObject(o, "given_position", (double)q->given_position),
         cJSON_AddStringToObject(o, "size", size),
         cJSON_AddStringToObject(o, "fit", q->fit),
         cJSON_AddStringToObject(o, "background", q->background),

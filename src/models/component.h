@@ -81,8 +81,8 @@ void text_model_close(text_model *m);
 
 /* "dir/name" if that is a folder, else dir itself: components are found in pipelines and alone. New string (free). */
 char *component_dir(const char *dir, const char *name);
-/* Where a model's tokenizer is: component_dir(dir, "tokenizer"); of a single-file checkpoint, which has none, the same of
- * the folder the file is in. New string; NULL: no memory. */
+/* Where a model's tokenizer is: component_dir(dir, "tokenizer"); of a single-file checkpoint, which has none, the same
+ * of the folder the file is in. New string; NULL: no memory. */
 char *tokenizer_dir(const char *dir);
 
 /* Declares every parameter of a model by building it once at a small size. */

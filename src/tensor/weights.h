@@ -41,7 +41,7 @@ int weights_files(const weights *w);                   /* safetensors files: 1 o
 const safetensors *weights_file(const weights *w, int i);
 /* SHA-256 of file i; takes seconds per gigabyte. Errors: M2M_EIO. */
 int weights_sha256(const weights *w, int i, char text[SHA256_HEX], m2m_error *err);
-/* Names all the files: of one, its SHA-256; of several, the SHA-256 of their sums' digits, each and a line feed, in order. */
+/* Names all the files: of one, its SHA-256; of several, the SHA-256 of their sums' digits, each with a line feed. */
 int weights_identity(const weights *w, char text[SHA256_HEX], m2m_error *err);
 int64_t weights_bytes(const weights *w);               /* of all files */
 void weights_drop(const weights *w);                   /* the pages are not needed soon */

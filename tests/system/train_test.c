@@ -366,6 +366,19 @@ static void positions_are_trained(void **state)
     RUN(&o, "generate", in_scratch("run/model"), "-i", in_scratch("sets/0/0.png"), "-n", "2", "--steps", "2", "--size",
         "16x16", "--position", "3", "-o", in_scratch("made_position"));
     expect_success(&o);
+    const char *const places[] = {"2", "0"};    /* of the given image: where it stands anyway, and another */
+    for (int i = 0; i < 2; i++) {
+        m2m_image a = {0}, b = {0};
+        RUN(&o, "generate", in_scratch("run/model"), "-i", in_scratch("sets/0/0.png"), "-n", "1", "--steps", "2",
+            "--size", "16x16", "--position", "3", "--given-position", places[i], "-o", in_scratch("made_given"));
+        expect_success(&o);
+        assert_int_equal(m2m_image_load(&a, in_scratch("made_position/000.png"), NULL), 0);
+        assert_int_equal(m2m_image_load(&b, in_scratch("made_given/000.png"), NULL), 0);
+        assert_int_equal(memcmp(a.data, b.data, 3 * 16 * 16) == 0, i == 0);
+        m2m_image_free(&a);
+        m2m_image_free(&b);
+        remove_tree(in_scratch("made_given"));
+    }
     RUN(&o, "generate", in_scratch("run/model"), "-i", in_scratch("sets/0/0.png"), "--camera", "ring:4", "-o",
         in_scratch("made_wrong"));
     expect_refused(&o, "position");

@@ -46,7 +46,7 @@ def make(a, folder, images, number):
         command += ["-i", str(folder / f"{i}.png")]
     made = []
     for position in range(a.given, len(images)):
-        subprocess.run([*command, "--position", str(position)], check=True, capture_output=True)
+        subprocess.run([*command, "--given-position", "0", "--position", str(position)], check=True, capture_output=True)
         made.append(read(folder / "out/000.png"))
     return made
 
