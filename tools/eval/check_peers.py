@@ -17,7 +17,7 @@ import tempfile
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../golden"))
@@ -89,6 +89,14 @@ class Check:
         with open(out) as f:
             return json.load(f)
 
+    def forward(self, component, directory, **tensors):
+        """`m2m forward` of a component on tensors: what it writes."""
+        paths = f"{self.work}/in.safetensors", f"{self.work}/out.safetensors"
+        save_file({k: v.contiguous() for k, v in tensors.items()}, paths[0])
+        subprocess.run([self.m2m, "forward", directory, "--component", component, "--in", paths[0], "--out", paths[1]],
+                       check=True, stdout=subprocess.DEVNULL)
+        return load_file(paths[1])
+
     def compare(self, what, ours, theirs, scale=None):
         off = np.abs(np.asarray(ours) - np.asarray(theirs)).max() / (np.abs(theirs).max() if scale is None else scale)
         self.bad += not off <= LIMIT
@@ -98,6 +106,19 @@ class Check:
 
 def images_of(folder):
     return [Image.open(os.path.join(folder, n)).convert("RGB") for n in sorted(os.listdir(folder)) if n.endswith(".png")]
+
+
+def check_inception(c, net, a):
+    with torch.no_grad():
+        x = torch.cat([torch.from_numpy(np.array(i)).permute(2, 0, 1)[None] / 255. for i in images_of(a)[:4]])
+        x = 2 * torch.nn.functional.interpolate(x, (299, 299), mode="bilinear", align_corners=False) - 1
+        kept = {}
+        hook = net.avgpool.register_forward_hook(lambda _m, _i, out: kept.update(out=out.flatten(1)))
+        logits = net(x)
+        hook.remove()
+    found = c.forward("inception", f"{c.work}/inception", pixel_values=x)
+    c.compare("pytorch-fid: features", found["features"], kept["out"])
+    c.compare("pytorch-fid: logits", found["logits"], logits)
 
 
 def check_pytorch_fid(c, a, b):
@@ -153,12 +174,36 @@ def check_clean_fid(c, net, a, b):
         c.compare("clean-fid: sigma", f["sigma"], moments[1])
 
 
+class Embeds:
+    """CLIPModel as torchmetrics 1.9 expects it: since transformers 5 these two give an output that holds the tensor."""
+    def __init__(self, model):
+        self.model, self.config = model, model.config
+
+    def get_image_features(self, *args, **kwargs):
+        return self.model.get_image_features(*args, **kwargs).pooler_output
+
+    def get_text_features(self, *args, **kwargs):
+        return self.model.get_text_features(*args, **kwargs).pooler_output
+
+    def to(self, *_):
+        return self
+
+    def eval(self):
+        return self
+
+
 def check_clip(c, model, processor, a, b):
     from torchmetrics.multimodal import CLIPScore
     texts = [open(os.path.join(a, n)).read() for n in sorted(os.listdir(a)) if n.endswith(".txt")]
-    score = CLIPScore(model_name_or_path=lambda: (model, processor))
+    score = CLIPScore(model_name_or_path=lambda: (Embeds(model), processor))
     for image, text in zip(images_of(a), texts):
         score.update(torch.from_numpy(np.array(image)).permute(2, 0, 1), text)
+    inputs = processor(text=texts, images=images_of(a), return_tensors="pt", padding="max_length")
+    with torch.no_grad():
+        wanted = model(**inputs)
+    embeds = c.forward("clip", f"{c.work}/clip", pixel_values=inputs["pixel_values"], input_ids=inputs["input_ids"])
+    for name in ("image_embeds", "text_embeds"):
+        c.compare(f"transformers: clip, {name}", embeds[name], wanted[name])
     words = [f"--clip={c.work}/clip"]
     found = c.run("clip", a, *words)["clip_text_image"]
     c.compare("torchmetrics: clip, text-image", found, float(score.score / score.n_samples), 100)
@@ -194,6 +239,7 @@ def main():
     if "dino" in only:
         check_dino(c, *make_dino(work), a, b)
     if "pytorch-fid" in only:
+        check_inception(c, net, a)
         check_pytorch_fid(c, a, b)
     if "torch-fidelity" in only:
         check_torch_fidelity(c, a, b, o.images)
