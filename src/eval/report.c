@@ -301,17 +301,13 @@ void report_markdown(str *s, const cJSON *report, const report_columns *c)
     for (const cJSON *row = rows_of(report)->child; row; row = row->next) markdown_notes(s, row);
 }
 
-typedef void writer(str *s, const cJSON *report, const report_columns *c);
-
-static int save_text(writer *write, const cJSON *report, const report_columns *c, const char *dir, const char *name,
-                     m2m_error *err)
+/* Takes *s. */
+static int save_text(str *s, const char *dir, const char *name, m2m_error *err)
 {
-    str s = {0};
     char *path = path_join(dir, name);
-    write(&s, report, c);
-    int rc = s.failed || !path ? fail(err, M2M_ENOMEM, "%s: no memory to write %s", dir, name)
-                               : file_write_all(path, s.data, s.len, err);
-    str_free(&s);
+    int rc = s->failed || !path ? fail(err, M2M_ENOMEM, "%s: no memory to write %s", dir, name)
+                                : file_write_all(path, s->data, s->len, err);
+    str_free(s);
     free(path);
     return rc;
 }
@@ -320,11 +316,20 @@ int report_save(const cJSON *report, const char *dir, m2m_error *err)
 {
     report_columns c;
     char *path = path_join(dir, "report.json");
+    str csv = {0}, markdown = {0}, html = {0};
     int rc = report_columns_find(&c, report, err);
-    if (!rc) rc = save_text(report_csv, report, &c, dir, "report.csv", err);
-    if (!rc) rc = save_text(report_markdown, report, &c, dir, "report.md", err);
-    if (!rc) rc = save_text(report_html, report, &c, dir, "report.html", err);
+    if (!rc) rc = report_html(&html, report, &c, dir, err);
+    if (!rc) {
+        report_csv(&csv, report, &c);
+        report_markdown(&markdown, report, &c);
+        rc = save_text(&csv, dir, "report.csv", err);
+    }
+    if (!rc) rc = save_text(&markdown, dir, "report.md", err);
+    if (!rc) rc = save_text(&html, dir, "report.html", err);
     if (!rc) rc = path ? json_save(report, path, err) : fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
+    str_free(&csv);
+    str_free(&markdown);
+    str_free(&html);
     free(path);
     free(c.first);
     return rc;

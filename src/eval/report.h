@@ -36,7 +36,8 @@ int report_merge(cJSON **report, const char *const *dirs, int n, m2m_error *err)
 /* The forms as text; the JSON has been checked. */
 void report_csv(str *s, const cJSON *report, const report_columns *c);
 void report_markdown(str *s, const cJSON *report, const report_columns *c);
-void report_html(str *s, const cJSON *report, const report_columns *c);
+/* dir: where the sheets lie, which go into the page. */
+int report_html(str *s, const cJSON *report, const report_columns *c, const char *dir, m2m_error *err);
 /* "9.56 ± 1.21", or "–" where there is no such measure. */
 void report_value(str *s, const cJSON *measure);
 

@@ -1,12 +1,15 @@
 #include "eval/report.h"
 
+#include "base/error.h"
+#include "base/file.h"
 #include "image/plot.h"
 
+#include <nettle/base64.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME = 120 };           /* bytes of a curve's name */
+enum { NAME = 120, SHEET_BYTES = 1 << 28 };        /* of a curve's name; most of a contact sheet */
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>m2m eval sets</title>\n<style>\n"
@@ -141,30 +144,53 @@ static void notes(str *s, const cJSON *row)
     str_add(s, "</ul></details>\n");
 }
 
-static void sheets(str *s, const cJSON *row)
+/* The PNG itself within the page, which can then be sent alone. */
+static int add_png(str *s, const char *path, m2m_error *err)
 {
-    for (const cJSON *path = json_member(row, "sheets")->child; path; path = path->next) {
-        str_add(s, "<figure><img src=\"");
-        str_markup(s, path->valuestring);
-        str_add(s, "\" alt=\"given images, framed, and those made\"><figcaption>");
-        str_markup(s, path->valuestring);
-        str_add(s, "</figcaption></figure>\n");
-    }
+    char *png = NULL, *text;
+    size_t size;
+    int rc = file_read_all(path, SHEET_BYTES, &png, &size, err);
+    if (rc) return rc;
+    const size_t n = BASE64_ENCODE_RAW_LENGTH(size);
+    if ((text = malloc(n))) base64_encode_raw(text, size, (const uint8_t *)png);
+    str_add(s, "data:image/png;base64,");
+    if (text) str_bytes(s, text, n);
+    else rc = fail(err, M2M_ENOMEM, "%s: no memory to show it", path);
+    free(text);
+    free(png);
+    return rc;
 }
 
-void report_html(str *s, const cJSON *report, const report_columns *c)
+static int sheets(str *s, const cJSON *row, const char *dir, m2m_error *err)
 {
+    int rc = 0;
+    for (const cJSON *name = json_member(row, "sheets")->child; name && !rc; name = name->next) {
+        char *path = path_join(dir, name->valuestring);
+        str_add(s, "<figure><img src=\"");
+        rc = path ? add_png(s, path, err) : fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
+        str_add(s, "\" alt=\"given images, framed, and those made\"><figcaption>");
+        str_markup(s, name->valuestring);
+        str_add(s, "</figcaption></figure>\n");
+        free(path);
+    }
+    return rc;
+}
+
+int report_html(str *s, const cJSON *report, const report_columns *c, const char *dir, m2m_error *err)
+{
+    int rc = 0;
     const cJSON *rows = json_member(report, "rows");
     str_add(s, head);
     str_add(s, "<h1>Sets made, by the protocol of arXiv 2404.03109</h1>\n");
     table(s, rows, c);
     for (int i = 0; i < c->n; i++) charts(s, rows, c, i);
-    for (const cJSON *row = rows->child; row; row = row->next) {
+    for (const cJSON *row = rows->child; row && !rc; row = row->next) {
         str_printf(s, "<h2>%.0f given: ", number_of(row, "given"));
         str_markup(s, text_of(row, "model"));
         str_add(s, "</h2>\n");
         notes(s, row);
-        sheets(s, row);
+        rc = sheets(s, row, dir, err);
     }
     str_printf(s, "<p>m2m %s</p>\n</body>\n</html>\n", text_of(report, "version"));
+    return rc;
 }

@@ -30,6 +30,7 @@ int inception_score(rows logits, int splits, double *mean, double *deviation, m2
 /* Puts rows [n,dim] into the order of NumPy's RandomState(seed).permutation(n), as torch-fidelity does with 2020 before
  * it cuts them into parts. n < 2^32. */
 void shuffle_rows(float *data, int64_t n, int dim, uint32_t seed);
+enum { SHUFFLE_SEED = 2020 };
 
 /* Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020), with balls that reach to
  * the k-th neighbour. */

@@ -18,12 +18,9 @@ static void add_score(eval_job *j, const char *name, double value)
     j->scores[j->n_scores++].value = value;
 }
 
-/* A name for what stands on Inception, and one for what stands on other features: that must not be called alike. */
-static void set_label(eval_job *j, const char *usual, const char *other)
+static void set_label(eval_job *j, const char *inception, const char *other)
 {
-    const char *dir = path_base(j->dir);
-    if (!strcmp(j->kind, "inception")) snprintf(j->label, sizeof j->label, "%s", usual);
-    else snprintf(j->label, sizeof j->label, "%s (%s%s%.100s)", other, j->kind, *dir ? " " : "", dir);
+    extractor_label(j->x, inception, other, j->label, sizeof j->label);
 }
 
 /* ---- All features of a folder ---- */
@@ -89,12 +86,12 @@ static int score_fid(eval_job *j, m2m_error *err)
     const char *file = j->options->save_stats;
     double distance;
     int rc = 0;
-    if (j->kind) set_label(j, "FID-Inception", "Frechet distance");
-    else snprintf(j->label, sizeof j->label, "Frechet distance of statistics");
+    if (j->kind) set_label(j, "FID-Inception", "Fréchet distance");
+    else snprintf(j->label, sizeof j->label, "Fréchet distance of statistics");
     for (int i = 0; i < j->n_sides && !rc; i++) rc = find_statistics(j, &j->sides[i], err);
     if (!rc && file) return gaussian_save(&j->sides[0].statistics, file, err);
     if (!rc) rc = frechet_distance(&j->sides[0].statistics, &j->sides[1].statistics, &distance, err);
-    if (!rc) add_score(j, !j->kind || strcmp(j->kind, "inception") ? "frechet_distance" : "fid", distance);
+    if (!rc) add_score(j, j->x ? extractor_frechet_key(j->x) : "frechet_distance", distance);
     return rc;
 }
 
@@ -205,7 +202,7 @@ static int score_clip(eval_job *j, m2m_error *err)
 {
     const bool texts = j->n_sides == 1;
     const char *const what = texts ? "text-image" : "image-image";
-    snprintf(j->label, sizeof j->label, "CLIP score, %s (%.100s)", what, path_base(j->dir));
+    snprintf(j->label, sizeof j->label, "CLIP score, %s (%.100s)", what, extractor_name(j->x));
     if (texts && !extractor_has_text(j->x))
         return fail(err, M2M_EINVAL, "%s: has no tokenizer (tokenizer_config.json), which captions need", j->dir);
     return score_cosine(j, texts ? "clip_text_image" : "clip_image_image", err);
@@ -213,7 +210,7 @@ static int score_clip(eval_job *j, m2m_error *err)
 
 static int score_dino(eval_job *j, m2m_error *err)
 {
-    snprintf(j->label, sizeof j->label, "DINO similarity (%.100s)", path_base(j->dir));
+    snprintf(j->label, sizeof j->label, "DINO similarity (%.100s)", extractor_name(j->x));
     return score_cosine(j, "dino_image_image", err);
 }
 

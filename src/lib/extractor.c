@@ -9,10 +9,12 @@
 #include "models/processor.h"
 #include "text/tokenizer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BATCH = 4, MOST = 1024 };        /* images at a time, unless told otherwise */
+enum { REVISION = 1 };                  /* to be raised when other features come out of the same files */
 
 struct extractor {
     const struct eye *eye;
@@ -32,7 +34,8 @@ struct extractor {
     int batch;                 /* images at a time; rows of a last batch that are not needed are zero */
     float *pixels;             /* [batch,3,height,width]; NULL before the first image */
     float *out;                /* [batch,L,D] of dino */
-    char sha256[SHA256_HEX];
+    char name[64], sha256[SHA256_HEX];
+    struct sha256_ctx files;   /* all that the model was opened from */
 };
 
 /* A kind of model: opened; made ready for x->batch images; made to see one; run on all, features [batch,D] and logits
@@ -45,10 +48,63 @@ typedef struct eye {
     int (*run)(extractor *x, float *features, float *logits, m2m_error *err);
 } eye;
 
+/* ---- What it is made of ---- */
+
 static int sum_weights(extractor *x, const weights *w, m2m_error *err)
 {
-    return weights_identity(w, x->sha256, err);
+    int rc = weights_identity(w, x->sha256, err);
+    sha256_add(&x->files, x->sha256, sizeof x->sha256);
+    return rc;
 }
+
+/* One that is not there counts too: it may come later. path NULL: memory is out, or there is no such file. */
+static int sum_file(extractor *x, const char *path, m2m_error *err)
+{
+    char sum[SHA256_HEX] = "";
+    int rc = path && file_exists(path) ? sha256_of_file(path, sum, err) : 0;
+    sha256_add(&x->files, sum, sizeof sum);
+    return rc;
+}
+
+static int sum_files(extractor *x, const char *dir, const char *const *names, m2m_error *err)
+{
+    int rc = 0;
+    for (; *names && !rc; names++) {
+        char *path = path_join(dir, *names);
+        rc = path ? sum_file(x, path, err) : fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
+        free(path);
+    }
+    return rc;
+}
+
+/* dir: the model's own, where config.json is. */
+static int sum_model(extractor *x, const char *dir, const weights *w, m2m_error *err)
+{
+    int rc = sum_weights(x, w, err);
+    return rc ? rc : sum_files(x, dir, (const char *const[]){"config.json", NULL}, err);
+}
+
+/* dir: what its processor was loaded from. */
+static int sum_processor(extractor *x, const char *dir, m2m_error *err)
+{
+    char *path = processor_find(dir, err);
+    int rc = sum_file(x, path, err);
+    free(path);
+    return rc;
+}
+
+void extractor_id(const extractor *x, char id[SHA256_HEX])
+{
+    struct sha256_ctx all = x->files;
+    uint8_t digest[SHA256_BYTES];
+    char how[96];
+    const int n = snprintf(how, sizeof how, "%d %s %s", REVISION, x->eye->kind, extractor_resize_name(x));
+    sha256_add(&all, how, (size_t)n);
+    sha256_digest(&all, sizeof digest, digest);
+    sha256_hex(digest, id);
+}
+
+/* ---- Seeing ---- */
 
 static int see_processed(const extractor *x, const m2m_image *image, float *pixels, m2m_error *err)
 {
@@ -68,7 +124,7 @@ static int open_inception(extractor *x, const char *dir, m2m_error *err)
     char *inner = component_dir(dir, "inception");
     x->width = x->height = INCEPTION_SIDE;
     int rc = inner ? weights_open(&w, inner, err) : fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
-    if (!rc) rc = sum_weights(x, w, err);
+    if (!rc) rc = sum_model(x, inner, w, err);
     weights_close(&w);
     free(inner);
     if (!rc) rc = inception_open(&x->inception, dir, err);
@@ -103,17 +159,23 @@ static int run_inception(extractor *x, float *rows, float *logits, m2m_error *er
 
 /* ---- CLIP ---- */
 
+static const char *const tokenizer_files[] = {
+    "tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json",
+    "added_tokens.json", NULL};
+
 static int open_clip(extractor *x, const char *dir, m2m_error *err)
 {
     int rc = clip_model_open(&x->clip, dir, err);
     if (!rc) rc = processor_load(&x->processor, x->clip.dir, err);
-    if (!rc) rc = sum_weights(x, x->clip.weights, err);
+    if (!rc) rc = sum_model(x, x->clip.dir, x->clip.weights, err);
+    if (!rc) rc = sum_processor(x, x->clip.dir, err);
     if (rc) return rc;
     x->dim = x->clip.config.projection;
     x->width = x->height = x->clip.config.image_size;
     char *inner = tokenizer_dir(dir), *file = inner ? path_join(inner, "tokenizer_config.json") : NULL;
     rc = file ? 0 : fail(err, M2M_ENOMEM, "%s: no memory for a path", dir);
     if (!rc && file_exists(file)) rc = tokenizer_open(&x->tokenizer, inner, err);
+    if (!rc) rc = sum_files(x, inner, tokenizer_files, err);
     free(file);
     free(inner);
     return rc;
@@ -147,7 +209,8 @@ static int open_dino(extractor *x, const char *dir, m2m_error *err)
 {
     int rc = encoder_model_open(&x->encoder, dir, true, err);
     if (!rc) rc = processor_load(&x->processor, dir, err);
-    if (!rc) rc = sum_weights(x, x->encoder.weights, err);
+    if (!rc) rc = sum_model(x, x->encoder.dir, x->encoder.weights, err);
+    if (!rc) rc = sum_processor(x, dir, err);
     if (rc) return rc;
     x->width = x->processor.crop_width;
     x->height = x->processor.crop_height;
@@ -183,6 +246,16 @@ static const eye eyes[] = {
     {"dino", open_dino, start_dino, see_processed, run_dino},
 };
 
+/* "clip" of "models/clip/". */
+static void set_name(extractor *x, const char *dir)
+{
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/') n--;
+    size_t at = n;
+    while (at > 0 && dir[at - 1] != '/') at--;
+    snprintf(x->name, sizeof x->name, "%.*s", (int)(n - at), dir + at);
+}
+
 int extractor_open(extractor **out, const char *kind, const char *dir, backend *be, m2m_error *err)
 {
     extractor *x = calloc(1, sizeof *x);
@@ -191,6 +264,8 @@ int extractor_open(extractor **out, const char *kind, const char *dir, backend *
         if (!strcmp(eyes[i].kind, kind)) x->eye = &eyes[i];
     if (!rc && !x->eye) rc = fail(err, M2M_EINVAL, "%s: wanted inception, clip or dino", kind);
     if (!rc) *x = (extractor){.be = be, .eye = x->eye, .batch = BATCH};
+    if (!rc) set_name(x, dir);
+    if (!rc) sha256_init(&x->files);
     if (!rc && (rc = x->eye->open(x, dir, err))) fail_prefix(err, rc, "%s", kind);
     if (rc) extractor_close(&x);
     *out = x;
@@ -235,8 +310,18 @@ const char *extractor_resize_name(const extractor *x)
 
 int extractor_dim(const extractor *x) { return x->dim; }
 int extractor_classes(const extractor *x) { return x->classes; }
+const char *extractor_name(const extractor *x) { return x->name; }
 const char *extractor_sha256(const extractor *x) { return x->sha256; }
 bool extractor_has_text(const extractor *x) { return x->tokenizer != NULL; }
+
+void extractor_label(const extractor *x, const char *inception, const char *other, char *label, size_t size)
+{
+    const bool twice = !strcmp(x->eye->kind, x->name);
+    if (x->classes) snprintf(label, size, "%s", inception);
+    else snprintf(label, size, "%s (%s%s%s)", other, x->eye->kind, twice ? "" : " ", twice ? "" : x->name);
+}
+
+const char *extractor_frechet_key(const extractor *x) { return x->classes ? "fid" : "frechet_distance"; }
 
 static int start(extractor *x, m2m_error *err)
 {

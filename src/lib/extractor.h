@@ -8,6 +8,7 @@
 #ifndef LIB_EXTRACTOR_H
 #define LIB_EXTRACTOR_H
 
+#include "base/sha256.h"
 #include "graph/backend.h"
 #include "m2m.h"
 
@@ -25,7 +26,14 @@ void extractor_batch(extractor *x, int n);
 
 int extractor_dim(const extractor *x);               /* D */
 int extractor_classes(const extractor *x);           /* C; 0: it has no logits */
-const char *extractor_sha256(const extractor *x);    /* of its weights, of the first file if there are several */
+const char *extractor_name(const extractor *x);      /* its folder's: "clip" of "models/clip/" */
+const char *extractor_sha256(const extractor *x);    /* of its weights (weights_identity) */
+/* Everything that decides what it makes of an image or a text, as a SHA-256: all weights, configuration, preprocessor,
+ * tokenizer, the way of resizing. Features that are kept belong to it. */
+void extractor_id(const extractor *x, char id[SHA256_HEX]);
+/* What scores on its features are called: as `inception` says on Inception's alone, else "OTHER (kind name)". */
+void extractor_label(const extractor *x, const char *inception, const char *other, char *label, size_t size);
+const char *extractor_frechet_key(const extractor *x);       /* likewise in JSON: "fid" or "frechet_distance" */
 /* Has it a text tower and a tokenizer beside it? */
 bool extractor_has_text(const extractor *x);
 

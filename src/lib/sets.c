@@ -143,16 +143,6 @@ static int agree(sets_job *j, m2m_error *err)
 
 /* ---- Opening ---- */
 
-/* "clip" of "models/clip/". */
-static void folder_name(const char *dir, char *name, size_t size)
-{
-    size_t n = strlen(dir);
-    while (n > 1 && dir[n - 1] == '/') n--;
-    size_t at = n;
-    while (at > 0 && dir[at - 1] != '/') at--;
-    snprintf(name, size, "%.*s", (int)(n - at), dir + at);
-}
-
 static int open_eyes(sets_job *j, m2m_error *err)
 {
     const m2m_sets_options *o = j->options;
@@ -167,9 +157,8 @@ static int open_eyes(sets_job *j, m2m_error *err)
                 rc = fail(err, M2M_EINVAL, "features: %s is asked for, but no folder of it is given", e->kind);
             continue;
         }
-        folder_name(e->dir, e->name, sizeof e->name);
         rc = extractor_open(&e->x, e->kind, e->dir, j->be, err);
-        if (!rc) snprintf(e->id, sizeof e->id, "%s-%.12s", e->kind, extractor_sha256(e->x));
+        if (!rc) extractor_id(e->x, e->id);
     }
     return rc;
 }
@@ -234,6 +223,7 @@ int m2m_eval_sets(const m2m_model *model, const char *data, const char *out, con
                   .data_path = data};
     int rc = open_job(&j, err);
     if (!rc) rc = sets_make(&j, err);
+    if (!rc && j.others) sets_tell(&j, "%d sets are left to another run, which was making them", j.others);
     if (!rc) rc = sets_see(&j, err);
     int64_t missing = rc ? 0 : left(&j);
     if (!rc && missing)

@@ -19,7 +19,7 @@ static char *folder_name(int of, char name[16])
 static char *features_path(const sets_job *j, const sets_eye *e, int s, int of, m2m_error *err)
 {
     char name[16];
-    return sets_path(j, err, "features/%s/%s/%06d.safetensors", e->id, folder_name(of, name), s);
+    return sets_path(j, err, "features/%s-%.12s/%s/%06d.safetensors", e->kind, e->id, folder_name(of, name), s);
 }
 
 int sets_features_open(const sets_job *j, const sets_eye *e, int s, int of, safetensors **f, m2m_error *err)
@@ -95,7 +95,11 @@ static int see_images(const sets_job *j, const sets_eye *e, int s, int of, m2m_e
     results r = {0};
     int rc = path && images ? 0 : fail(err, M2M_ENOMEM, "no memory for %d images", n);
     if (!rc) rc = read_images(j, s, of, images, n, err);
-    if (!of) dataset_caption(j->data, s, &caption, NULL);          /* a set without one has no such score */
+    if (!rc && !of && extractor_has_text(e->x)) {
+        /* One that can't be used is told with the scores. */
+        if (dataset_caption(j->data, s, &caption, NULL) == M2M_ENOMEM)
+            rc = fail(err, M2M_ENOMEM, "no memory for a caption");
+    }
     if (!rc) rc = look(e, images, n, caption, &r, err);
     if (!rc) rc = results_save(&r, path, err);
     results_free(&r);
@@ -108,7 +112,7 @@ static int see_images(const sets_job *j, const sets_eye *e, int s, int of, m2m_e
 
 static int make_folder(const sets_job *j, const sets_eye *e, int of, m2m_error *err)
 {
-    char name[16], *path = sets_path(j, err, "features/%s/%s", e->id, folder_name(of, name));
+    char name[16], *path = sets_path(j, err, "features/%s-%.12s/%s", e->kind, e->id, folder_name(of, name));
     int rc = path ? dir_make(path, err) : M2M_ENOMEM;
     free(path);
     return rc;

@@ -3,8 +3,10 @@
  * needs not be done again:
  *
  *     OUT/sets.json                                settings that decide the images
- *     OUT/images/k4/000012/00.png …                made from 4 given images of set 12; or bad.txt: why there are none
+ *     OUT/images/k4/000012/000.png …               made from 4 given images of set 12; or bad.txt: why there are none;
+ *                                                  lock: of the run that is making them
  *     OUT/features/clip-0123456789ab/given/000012.safetensors       features [G,D]; text [D] if the set has a caption
+ *                                                  (kind and start of extractor_id: with another they are made anew)
  *     OUT/features/clip-0123456789ab/k4/000012.safetensors          features [n,D], of Inception logits [n,C]
  *     OUT/sheets/k4_000012.png */
 #ifndef LIB_SETS_JOB_H
@@ -23,9 +25,8 @@ enum { SETS_GIVEN = 64, SETS_EYES = 3 };      /* most numbers in options->given;
 typedef struct sets_eye {
     const char *kind;              /* "inception", "clip", "dino" */
     const char *dir;               /* NULL: not given */
-    char name[64];                 /* its folder's */
-    char id[32];                   /* "clip-0123456789ab": kind and start of the weights' SHA-256 */
     extractor *x;
+    char id[SHA256_HEX];           /* extractor_id */
 } sets_eye;
 
 typedef struct sets_job {
@@ -43,6 +44,8 @@ typedef struct sets_job {
     share share;
     cJSON *settings;
     int64_t done, todo;            /* images of this run, for progress */
+    int others;                    /* sets that other runs are making */
+    bool told_unlocked;
     char what[64];
 } sets_job;
 

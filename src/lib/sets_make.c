@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/lock.h"
 #include "base/rng.h"
 #include "base/str.h"
 
@@ -116,19 +117,47 @@ static int mark(const sets_job *j, int s, int k, const char *why, m2m_error *err
     return rc;
 }
 
-static int make_set(sets_job *j, int s, int k, m2m_error *err)
+/* What follows has the set's folder for itself. */
+static int fill_set(sets_job *j, int s, int k, const char *dir, m2m_error *err)
 {
     making m = {.j = j, .s = s, .k = k};
-    char why[WHY], *dir = sets_path(j, err, "images/k%d/%06d", k, s);
+    char why[WHY];
     m2m_image *given = calloc((size_t)k, sizeof *given);
-    int rc = dir && given ? dir_make(dir, err) : fail(err, M2M_ENOMEM, "no memory for a set of images");
+    int rc = given ? 0 : fail(err, M2M_ENOMEM, "no memory for a set of images");
     if (!rc) dir_sweep(dir);
     if (!rc) rc = read_given(j, s, k, given, why, err);
     if (!rc) rc = mark(j, s, k, why, err);
     if (!rc && !*why) rc = generate(&m, given, err);
     for (int i = 0; given && i < k; i++) m2m_image_free(&given[i]);
     free(given);
+    return rc;
+}
+
+static void note_no_locks(sets_job *j, const lock *l)
+{
+    if (l->held || j->told_unlocked) return;
+    sets_tell(j, "%s: this file system has no locks: two runs of one share would not notice each other", j->out);
+    j->told_unlocked = true;
+}
+
+/* A set that another run is making is left to it: runs of one share then do it together. */
+static int make_set(sets_job *j, int s, int k, m2m_error *err)
+{
+    lock l;
+    char *dir = sets_path(j, err, "images/k%d/%06d", k, s), *path = sets_path(j, err, "images/k%d/%06d/lock", k, s);
+    int rc = dir && path ? dir_make(dir, err) : M2M_ENOMEM;
+    if (!rc) rc = lock_open(&l, path, err);
+    if (!rc) {
+        note_no_locks(j, &l);
+        if (sets_look(j, s, k, NULL) != SET_MADE) rc = fill_set(j, s, k, dir, err);      /* not made meanwhile */
+        unlink(path);
+        lock_close(&l);
+    } else if (rc == 1) {
+        j->others++;
+        rc = 0;
+    }
     free(dir);
+    free(path);
     return rc;
 }
 

@@ -23,7 +23,7 @@ typedef struct scoring {
     sets_job *j;
     int k;
     int *good, n_good;             /* sets that it stands on */
-    cJSON *row, *measures, *notes;
+    cJSON *row, *measures, *notes, *problems;
 } scoring;
 
 static void note(scoring *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -38,6 +38,21 @@ static void note(scoring *q, const char *fmt, ...)
     str_free(&s);
 }
 
+/* Set s is left out: of everything, or `of` something. */
+static int add_problem(scoring *q, int s, const char *of, const char *why, m2m_error *err)
+{
+    const char *key = dataset_key(q->j->data, s);
+    str text = {0};
+    str_printf(&text, "%s%s%s", of, *of ? ": " : "", why);
+    cJSON *p = cJSON_CreateObject();
+    bool added = p && !text.failed && cJSON_AddStringToObject(p, "where", key) &&
+                 cJSON_AddStringToObject(p, "why", text.data ? text.data : "") && cJSON_AddItemToArray(q->problems, p);
+    if (added) sets_tell(q->j, "set %s is left out with %d given: %s", key, q->k, text.data ? text.data : "");
+    else cJSON_Delete(p);
+    str_free(&text);
+    return added ? 0 : fail(err, M2M_ENOMEM, "no memory for a report");
+}
+
 /* ---- Measures ---- */
 
 typedef struct measure {
@@ -49,7 +64,8 @@ typedef struct measure {
 
 static void stands_on(const sets_eye *e, str *s)
 {
-    str_printf(s, "%s %s, SHA-256 %.12s", e->kind, e->name, extractor_sha256(e->x));
+    str_printf(s, "%s %s: SHA-256 of its weights %.12s, of all that decides %.12s; pixels as %s", e->kind,
+               extractor_name(e->x), extractor_sha256(e->x), e->id, extractor_resize_name(e->x));
 }
 
 static int add_measure(scoring *q, const sets_eye *e, const measure *m, m2m_error *err)
@@ -122,9 +138,8 @@ static int score_frechet(scoring *q, double *curve, m2m_error *err)
             note(q, "no Fréchet distance: it needs 2 sets, there are %d", q->n_good);
             return 0;
         }
-        measure m = {.key = "fid", .better = "lower", .sets = q->n_good, .curve = curve};
-        if (i == 0) snprintf(m.label, sizeof m.label, "FID-Inception");
-        else snprintf(m.label, sizeof m.label, "Fréchet distance (%s)", e->name);
+        measure m = {.key = extractor_frechet_key(e->x), .better = "lower", .sets = q->n_good, .curve = curve};
+        extractor_label(e->x, "FID-Inception", "Fréchet distance", m.label, sizeof m.label);
         if (q->n_good < 10000)
             note(q, "the Fréchet distance is of %d sets (the paper: 10000): it falls with their number, so compare it "
                  "at equal numbers only", q->n_good);
@@ -148,6 +163,7 @@ static int score_inception(scoring *q, double *curve, m2m_error *err)
     for (int i = 0; i < q->j->n && !rc; i++) {
         double deviation;
         rc = gather(q, e, q->k, "logits", i, classes, all, err);
+        if (!rc) shuffle_rows(all, q->n_good, classes, SHUFFLE_SEED);
         if (!rc) rc = inception_score((rows){all, q->n_good, classes}, SPLITS, &curve[i], &deviation, err);
     }
     free(all);
@@ -203,19 +219,42 @@ static int add_set(const scoring *q, const sets_eye *e, int set, likeness *l, m2
 static int tell_likeness(scoring *q, const sets_eye *e, const likeness *l, m2m_error *err)
 {
     static const char *const what[LIKES] = {"text-image", "image-image", "image-given"};
+    static const char *const keys[LIKES] = {"text_image", "image_image", "image_given"};
     const bool clip = !strcmp(e->kind, "clip");
     int rc = 0;
     for (int w = 0; w < LIKES && !rc; w++) {
         char key[32];
         if (w == LIKE_TEXT && !l->sets[w]) {
-            if (clip) note(q, "no text-image score: no set has a caption, or the CLIP has no tokenizer");
+            if (clip && !extractor_has_text(e->x))
+                note(q, "no text-image score: %s has no tokenizer", extractor_name(e->x));
             continue;
         }
         measure m = {.key = key, .better = "higher", .sets = l->sets[w], .curve = l->sum[w]};
-        snprintf(key, sizeof key, "%s_%s", e->kind, what[w]);
+        snprintf(key, sizeof key, "%s_%s", e->kind, keys[w]);
         snprintf(m.label, sizeof m.label, "%s %s", clip ? "CLIP" : "DINO", what[w]);
         for (int i = 0; i < q->j->n; i++) l->sum[w][i] /= l->sets[w];
         rc = add_measure(q, e, &m, err);
+    }
+    return rc;
+}
+
+/* Sets whose caption could not be used are named; where no set has one, that is told once. */
+static int tell_mute(scoring *q, int with_text, m2m_error *err)
+{
+    const dataset *d = q->j->data;
+    int rc = 0;
+    if (with_text && with_text < q->n_good)
+        note(q, "text-image scores are of %d of %d sets: the others' captions are missing or can't be read", with_text,
+             q->n_good);
+    for (int i = 0; i < q->n_good && with_text < q->n_good && !rc; i++) {
+        m2m_error why = {0};
+        char *caption;
+        if (dataset_caption(d, q->good[i], &caption, &why)) {
+            if (with_text) rc = add_problem(q, q->good[i], "of text-image scores", why.msg, err);
+            else note(q, "no text-image score: no set has a caption that can be used; the first: %s", why.msg);
+            if (!with_text) break;
+        }
+        free(caption);
     }
     return rc;
 }
@@ -229,6 +268,7 @@ static int score_likeness(scoring *q, const sets_eye *e, m2m_error *err)
     for (int w = 0; w < LIKES && all; w++) l.sum[w] = all + (size_t)w * n;
     if (all) l.one = all + LIKES * n;
     for (int i = 0; i < q->n_good && !rc; i++) rc = add_set(q, e, q->good[i], &l, err);
+    if (!rc && extractor_has_text(e->x)) rc = tell_mute(q, l.sets[LIKE_TEXT], err);
     if (!rc) rc = tell_likeness(q, e, &l, err);
     free(all);
     return rc;
@@ -265,21 +305,17 @@ static int score(scoring *q, m2m_error *err)
 /* The sets that the row stands on; others are named. */
 static int find_good(scoring *q, m2m_error *err)
 {
-    cJSON *problems = cJSON_AddArrayToObject(q->row, "problems");
     q->good = malloc((size_t)q->j->sets * sizeof *q->good);
-    if (!q->good || !problems) return fail(err, M2M_ENOMEM, "no memory for %d sets", q->j->sets);
+    if (!q->good) return fail(err, M2M_ENOMEM, "no memory for %d sets", q->j->sets);
     for (int s = 0; s < q->j->sets; s++) {
         char *why = NULL;
         if (sets_look(q->j, s, q->k, &why) != SET_BAD) {
             q->good[q->n_good++] = s;
             continue;
         }
-        cJSON *p = cJSON_CreateObject();
-        bool added = p && cJSON_AddStringToObject(p, "where", dataset_key(q->j->data, s)) &&
-                     cJSON_AddStringToObject(p, "why", why ? why : "") && cJSON_AddItemToArray(problems, p);
-        sets_tell(q->j, "set %s is left out with %d given: %s", dataset_key(q->j->data, s), q->k, why ? why : "");
+        int rc = add_problem(q, s, "", why ? why : "", err);
         free(why);
-        if (!added) return fail(err, M2M_ENOMEM, "no memory for a report");
+        if (rc) return rc;
     }
     if (q->n_good < q->j->sets)
         note(q, "%d of %d sets are left out: their given images are missing or can't be read", q->j->sets - q->n_good,
@@ -329,6 +365,7 @@ static int add_row(sets_job *j, int k, cJSON *rows_, m2m_error *err)
     const char *name = j->options->name ? j->options->name : path_base(facts.dir);
     bool good = q.row && cJSON_AddStringToObject(q.row, "model", name) && cJSON_AddNumberToObject(q.row, "given", k) &&
                 cJSON_AddNumberToObject(q.row, "n", j->n) && (q.notes = cJSON_AddArrayToObject(q.row, "notes")) &&
+                (q.problems = cJSON_AddArrayToObject(q.row, "problems")) &&
                 (q.measures = cJSON_AddArrayToObject(q.row, "measures")) &&
                 json_set(q.row, "settings", cJSON_Duplicate(j->settings, true));
     int rc = good ? find_good(&q, err) : fail(err, M2M_ENOMEM, "no memory for a report");

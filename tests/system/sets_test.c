@@ -3,9 +3,11 @@
 #include "program.h"
 
 #include "base/file.h"
+#include "base/lock.h"
 #include "data/shard.h"
 #include "tensor/safetensors.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,12 @@
 #include <unistd.h>
 
 enum { SETS = 3, N = 2 };
+
+static const char brighter_processor[] =
+    "{\"do_resize\": true, \"size\": {\"shortest_edge\": 15}, \"resample\": 3, \"do_center_crop\": true,"
+    " \"crop_size\": {\"height\": 15, \"width\": 15}, \"do_rescale\": true, \"rescale_factor\": 0.00392156862745098,"
+    " \"do_normalize\": true, \"image_mean\": [0.3, 0.3, 0.3], \"image_std\": [0.5, 0.5, 0.5],"
+    " \"image_processor_type\": \"CLIPImageProcessor\"}";
 
 static void evaluate(outcome *o, const way *w, const char *out, const char *data, const char *const *more)
 {
@@ -45,6 +53,41 @@ static void same_reports(const char *out)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!same_files(in_scratch("whole/%s", names[i]), in_scratch("%s/%s", out, names[i])))
             fail_msg("%s/%s is not that of an uninterrupted run", out, names[i]);
+}
+
+/* ---- What a run told ---- */
+
+static cJSON *report(const char *out)
+{
+    size_t size;
+    char *text = read_file(in_scratch("%s/report.json", out), &size);
+    cJSON *r = cJSON_Parse(text);
+    free(text);
+    assert_non_null(r);
+    return r;
+}
+
+static cJSON *row_of(const cJSON *r, int given)
+{
+    cJSON *row;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(r, "rows"))
+        if (cJSON_GetObjectItem(row, "given")->valueint == given) return row;
+    fail_msg("no row with %d given", given);
+    return NULL;
+}
+
+static cJSON *measure_of(const cJSON *row, const char *key)
+{
+    cJSON *m;
+    cJSON_ArrayForEach(m, cJSON_GetObjectItem(row, "measures"))
+        if (!strcmp(cJSON_GetObjectItem(m, "key")->valuestring, key)) return m;
+    fail_msg("no measure %s", key);
+    return NULL;
+}
+
+static double value_of(const cJSON *measure, int n)
+{
+    return cJSON_GetArrayItem(cJSON_GetObjectItem(measure, "curve"), n)->valuedouble;
 }
 
 /* ---- However it is cut up ---- */
@@ -127,40 +170,60 @@ static void other_options_are_refused(void **state)
     assert_false(there(in_scratch("new")));
 }
 
+/* A set that another run has in work is left to it. */
+static void two_runs_of_one_share_do_not_meet(void **state)
+{
+    (void)state;
+    outcome o;
+    lock l;
+    assert_int_equal(dir_make(in_scratch("twice/images/k1/000001"), NULL), 0);
+    assert_int_equal(lock_open(&l, in_scratch("twice/images/k1/000001/lock"), NULL), 0);
+    evaluate(&o, &(way){0}, in_scratch("twice"), sets(), NULL);
+    expect_success(&o);
+    assert_non_null(strstr(o.out, "1 sets are left to another run"));
+    assert_non_null(strstr(o.out, "1 of 6 sets are still missing"));
+    assert_false(there(in_scratch("twice/images/k1/000001/000.png")));
+    assert_true(there(in_scratch("twice/images/k2/000001/001.png")));
+    assert_false(there(in_scratch("twice/report.json")));
+    lock_close(&l);
+    evaluate(&o, &(way){0}, in_scratch("twice"), sets(), NULL);
+    expect_success(&o);
+    assert_null(strstr(o.out, "another run"));
+    assert_false(there(in_scratch("twice/images/k1/000001/lock")));
+    same_reports("twice");
+}
+
+/* Features belong to all that they come from: with another preprocessor, or a tokenizer that came later, they are made
+ * anew. */
+static void what_looks_may_change(void **state)
+{
+    (void)state;
+    outcome o;
+    char eye[PATH_MAX];
+    snprintf(eye, sizeof eye, "%s", in_scratch("other_clip"));
+    const char *const small[] = {"--given", "1", "--count", "2", "-n", "1", "--clip", eye, NULL};
+    copy_tree(in_scratch("clip"), in_scratch("other_clip"));
+    assert_int_equal(rename(in_scratch("other_clip/tokenizer_config.json"), in_scratch("other_clip/kept")), 0);
+    double seen[3];
+    for (int i = 0; i < 3; i++) {
+        if (i == 1)
+            assert_int_equal(rename(in_scratch("other_clip/kept"), in_scratch("other_clip/tokenizer_config.json")), 0);
+        if (i == 2) write_text(in_scratch("other_clip/preprocessor_config.json"), brighter_processor);
+        evaluate(&o, &(way){0}, in_scratch("changing"), sets(), small);
+        expect_success(&o);
+        cJSON *r = report("changing"), *row = row_of(r, 1);
+        seen[i] = value_of(measure_of(row, "clip_image_image"), 0);
+        char *notes = cJSON_Print(cJSON_GetObjectItem(row, "notes"));
+        assert_int_equal(strstr(notes, "other_clip has no tokenizer") != NULL, i == 0);
+        if (i) measure_of(row, "clip_text_image");
+        free(notes);
+        cJSON_Delete(r);
+    }
+    assert_true(seen[0] == seen[1]);
+    assert_true(fabs(seen[2] - seen[1]) > 1e-6);
+}
+
 /* ---- Numbers ---- */
-
-static cJSON *report(const char *out)
-{
-    size_t size;
-    char *text = read_file(in_scratch("%s/report.json", out), &size);
-    cJSON *r = cJSON_Parse(text);
-    free(text);
-    assert_non_null(r);
-    return r;
-}
-
-static cJSON *row_of(const cJSON *r, int given)
-{
-    cJSON *row;
-    cJSON_ArrayForEach(row, cJSON_GetObjectItem(r, "rows"))
-        if (cJSON_GetObjectItem(row, "given")->valueint == given) return row;
-    fail_msg("no row with %d given", given);
-    return NULL;
-}
-
-static cJSON *measure_of(const cJSON *row, const char *key)
-{
-    cJSON *m;
-    cJSON_ArrayForEach(m, cJSON_GetObjectItem(row, "measures"))
-        if (!strcmp(cJSON_GetObjectItem(m, "key")->valuestring, key)) return m;
-    fail_msg("no measure %s", key);
-    return NULL;
-}
-
-static double value_of(const cJSON *measure, int n)
-{
-    return cJSON_GetArrayItem(cJSON_GetObjectItem(measure, "curve"), n)->valuedouble;
-}
 
 typedef struct looks {
     safetensors *given[SETS], *made[SETS];
@@ -223,14 +286,14 @@ static void similarities_are_those_of_the_features(void **state)
         given += (angle(second, g, l.dim) + angle(second, g + l.dim, l.dim)) / 2 / SETS;
         before += (angle(second, g, l.dim) + angle(second, g + l.dim, l.dim) + angle(second, m, l.dim)) / 3 / SETS;
     }
-    const cJSON *m = measure_of(row, "clip_text-image");
+    const cJSON *m = measure_of(row, "clip_text_image");
     near("text-image", value_of(m, 1), text);
-    near("image-given", value_of(measure_of(row, "clip_image-given"), 1), given);
-    near("image-image", value_of(measure_of(row, "clip_image-image"), 1), before);
+    near("image-given", value_of(measure_of(row, "clip_image_given"), 1), given);
+    near("image-image", value_of(measure_of(row, "clip_image_image"), 1), before);
     near("mean", cJSON_GetObjectItem(m, "mean")->valuedouble, (value_of(m, 0) + value_of(m, 1)) / 2);
     near("deviation", cJSON_GetObjectItem(m, "deviation")->valuedouble, fabs(value_of(m, 0) - value_of(m, 1)) / 2);
     assert_int_equal(cJSON_GetObjectItem(m, "sets")->valueint, SETS);
-    assert_non_null(measure_of(row, "dino_image-image"));
+    assert_non_null(measure_of(row, "dino_image_image"));
     close_looks(&l);
     cJSON_Delete(r);
 }
@@ -257,7 +320,7 @@ static void the_distance_is_from_the_first_given_images(void **state)
     RUN(&o, "metrics", "--in", in_scratch("x.safetensors"));
     expect_success(&o);
     cJSON *metrics = cJSON_Parse(o.out);
-    const cJSON *m = measure_of(row_of(r, 2), "fid");
+    const cJSON *m = measure_of(row_of(r, 2), "frechet_distance");
     near("Fréchet distance", value_of(m, 1), cJSON_GetObjectItem(metrics, "fid")->valuedouble);
     assert_string_equal(cJSON_GetObjectItem(m, "label")->valuestring, "Fréchet distance (clip)");
     cJSON_Delete(metrics);
@@ -294,9 +357,9 @@ static void sets_that_cannot_be_used_are_counted_and_named(void **state)
     cJSON *r = report("faulty"), *one = row_of(r, 1), *two = row_of(r, 2);
     const cJSON *problems = cJSON_GetObjectItem(two, "problems");
     assert_int_equal(cJSON_GetObjectItem(one, "sets")->valueint, 3);
-    assert_int_equal(cJSON_GetObjectItem(measure_of(one, "clip_image-image"), "sets")->valueint, 3);
+    assert_int_equal(cJSON_GetObjectItem(measure_of(one, "clip_image_image"), "sets")->valueint, 3);
     assert_int_equal(cJSON_GetObjectItem(two, "sets")->valueint, 1);
-    assert_int_equal(cJSON_GetObjectItem(measure_of(two, "clip_image-image"), "sets")->valueint, 1);
+    assert_int_equal(cJSON_GetObjectItem(measure_of(two, "clip_image_image"), "sets")->valueint, 1);
     assert_int_equal(cJSON_GetArraySize(problems), 2);
     const char *damaged = cJSON_GetObjectItem(cJSON_GetArrayItem(problems, 0), "why")->valuestring;
     if (!strstr(damaged, "b/1.png")) fail_msg("found \"%s\", wanted the damaged image's name", damaged);
@@ -306,7 +369,57 @@ static void sets_that_cannot_be_used_are_counted_and_named(void **state)
     cJSON_Delete(r);
 }
 
+/* Captions: good, no UTF-8, none. */
+static void captions_that_cannot_be_used_are_named(void **state)
+{
+    (void)state;
+    outcome o;
+    shard *from;
+    shard_writer *w;
+    assert_int_equal(shard_open(&from, in_tests("data/sets/sets-00000.tar"), NULL), 0);
+    assert_int_equal(dir_make(in_scratch("said"), NULL), 0);
+    assert_int_equal(shard_create(&w, in_scratch("said/sets-00000.tar"), NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        size_t size;
+        char key[8];
+        const uint8_t *png = shard_data(from, 0, shard_find(from, 0, "00.png"), &size);
+        const shard_field fields[] = {{"00.png", png, size}, {"txt", i ? "\xff\xfe" : "a cat", i ? 2 : 5}};
+        snprintf(key, sizeof key, "%06d", i);
+        assert_int_equal(shard_add(w, key, fields, i == 2 ? 1 : 2, NULL), 0);
+    }
+    assert_int_equal(shard_finish(&w, NULL), 0);
+    shard_close(&from);
+    evaluate(&o, &(way){0}, in_scratch("mute"), in_scratch("said"), (const char *const[]){"--given", "1", NULL});
+    expect_success(&o);
+    cJSON *r = report("mute"), *row = row_of(r, 1), *problems = cJSON_GetObjectItem(row, "problems");
+    assert_int_equal(cJSON_GetObjectItem(row, "sets")->valueint, 3);
+    assert_int_equal(cJSON_GetObjectItem(measure_of(row, "clip_image_image"), "sets")->valueint, 3);
+    assert_int_equal(cJSON_GetObjectItem(measure_of(row, "clip_text_image"), "sets")->valueint, 1);
+    assert_int_equal(cJSON_GetArraySize(problems), 2);
+    static const char *const why[] = {"no UTF-8", "has no caption"};
+    for (int i = 0; i < 2; i++) {
+        const cJSON *p = cJSON_GetArrayItem(problems, i);
+        const char *text = cJSON_GetObjectItem(p, "why")->valuestring;
+        if (!strstr(text, why[i]) || !strstr(text, "text-image")) fail_msg("found \"%s\", wanted %s", text, why[i]);
+    }
+    cJSON_Delete(r);
+}
+
 /* ---- Tables ---- */
+
+static void the_page_stands_alone(void **state)
+{
+    (void)state;
+    size_t size;
+    char *html = read_file(in_scratch("whole/report.html"), &size);
+    int images = 0;
+    for (const char *at = html; (at = strstr(at, "<img src=\"")); images++) {
+        at += strlen("<img src=\"");
+        if (strncmp(at, "data:image/png;base64,iVBORw0KGgo", 33)) fail_msg("an image is %.60s", at);
+    }
+    assert_int_equal(images, 2 * SETS);
+    free(html);
+}
 
 static void several_models_are_one_table(void **state)
 {
@@ -344,9 +457,13 @@ int main(void)
         cmocka_unit_test(two_shares_are_one_run),
         cmocka_unit_test(rows_can_be_added),
         cmocka_unit_test(other_options_are_refused),
+        cmocka_unit_test(two_runs_of_one_share_do_not_meet),
+        cmocka_unit_test(what_looks_may_change),
         cmocka_unit_test(similarities_are_those_of_the_features),
         cmocka_unit_test(the_distance_is_from_the_first_given_images),
         cmocka_unit_test(sets_that_cannot_be_used_are_counted_and_named),
+        cmocka_unit_test(captions_that_cannot_be_used_are_named),
+        cmocka_unit_test(the_page_stands_alone),
         cmocka_unit_test(several_models_are_one_table),
     };
     return cmocka_run_group_tests(tests, prepare, scratch_remove);
