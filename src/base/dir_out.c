@@ -20,6 +20,7 @@ static int failed(const char *path, int number, m2m_error *err)
 
 static void destroy(dir_out *d)
 {
+    if (d->beside) lock_close(&d->lock);
     free(d->path);
     free(d->beside);
     *d = (dir_out){0};
@@ -48,6 +49,18 @@ static int refuse_full(const char *path, m2m_error *err)
     return n ? fail(err, M2M_EIO, "%s: holds %d files, wanted a new or an empty directory", path, n) : 0;
 }
 
+static const char lock_name[] = ".lock";
+
+/* 0: locked. EEXIST: it is somebody else's, or was taken for one that nobody works on (sweep): try another name. */
+static int take(dir_out *d)
+{
+    if (mkdir(d->beside, 0777)) return errno;
+    char *path = path_join(d->beside, lock_name);
+    int status = path ? lock_open(&d->lock, path, NULL) : -1;
+    free(path);
+    return status ? EEXIST : 0;
+}
+
 static int make_beside(dir_out *d, m2m_error *err)
 {
     int number = EEXIST;
@@ -60,24 +73,12 @@ static int make_beside(dir_out *d, m2m_error *err)
             d->beside = NULL;
             return fail(err, M2M_ENOMEM, "%s: no memory for its name", d->path);
         }
-        number = mkdir(d->beside, 0777) ? errno : 0;
+        number = take(d);
     }
     if (!number) return 0;
     free(d->beside);
     d->beside = NULL;
     return failed(d->path, number, err);
-}
-
-int dir_out_open(dir_out *d, const char *path, m2m_error *err)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/') n--;
-    *d = (dir_out){.path = strndup(path, n)};
-    int status = d->path ? refuse_full(d->path, err) : fail(err, M2M_ENOMEM, "%s: no memory for its name", path);
-    if (!status) status = make_parent(d->path, err);
-    if (!status) status = make_beside(d, err);
-    if (status) destroy(d);
-    return status;
 }
 
 static void remove_all(const char *path)
@@ -94,9 +95,54 @@ static void remove_all(const char *path)
     rmdir(path);
 }
 
+static void remove_if_dead(const char *beside)
+{
+    lock l;
+    char *path = path_join(beside, lock_name);
+    if (path && dir_exists(beside) && !lock_open(&l, path, NULL)) {
+        if (l.held) remove_all(beside);
+        lock_close(&l);
+    }
+    free(path);
+}
+
+/* Removes what processes that were killed left beside the path. */
+static void sweep(const char *path)
+{
+    char **names;
+    int n;
+    char *parent = path_dir(path);
+    if (!parent || dir_list(parent, &names, &n, NULL)) n = 0, names = NULL;
+    for (int i = 0; i < n; i++) {
+        bool ours = !strncmp(names[i], ".m2m-", 5) && path_ends(names[i], ".tmp");
+        char *beside = ours ? path_join(parent, names[i]) : NULL;
+        if (beside) remove_if_dead(beside);
+        free(beside);
+    }
+    names_free(&names, n);
+    free(parent);
+}
+
+int dir_out_open(dir_out *d, const char *path, m2m_error *err)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    *d = (dir_out){.path = strndup(path, n)};
+    int status = d->path ? refuse_full(d->path, err) : fail(err, M2M_ENOMEM, "%s: no memory for its name", path);
+    if (!status) status = make_parent(d->path, err);
+    if (!status) sweep(d->path);
+    if (!status) status = make_beside(d, err);
+    if (status) destroy(d);
+    return status;
+}
+
 int dir_out_commit(dir_out *d, m2m_error *err)
 {
-    int status = rename(d->beside, d->path) ? failed(d->path, errno, err) : 0;
+    char *path = path_join(d->beside, lock_name);
+    if (path) unlink(path);
+    int status = !path ? fail(err, M2M_ENOMEM, "%s: no memory for its name", d->path)
+                 : rename(d->beside, d->path) ? failed(d->path, errno, err) : 0;
+    free(path);
     if (status) remove_all(d->beside);
     destroy(d);
     return status;

@@ -1,5 +1,6 @@
 /* m2m init: what is kept is kept bit for bit, what is new is drawn as torch.nn.Linear draws it, and a failure leaves
  * nothing. */
+#include "base/lock.h"
 #include "tensor/weights.h"
 
 #include "program.h"
@@ -273,6 +274,27 @@ static void failures_leave_nothing(void **state)
     assert_int_equal(count_files(in_scratch(".")), before);
 }
 
+/* What a killed run leaves beside its output goes when the next one begins there; what somebody works on stays. */
+static void leavings_are_removed(void **state)
+{
+    (void)state;
+    outcome o;
+    lock work;
+    mkdir(in_scratch(".m2m-dead.tmp"), 0755);
+    mkdir(in_scratch(".m2m-dead.tmp/unet"), 0755);
+    write_text(in_scratch(".m2m-dead.tmp/unet/config.json"), "{");
+    mkdir(in_scratch(".m2m-alive.tmp"), 0755);
+    assert_int_equal(lock_open(&work, in_scratch(".m2m-alive.tmp/.lock"), NULL), 0);
+    RUN(&o, "init", "--from", in_scratch("sd"), "-o", in_scratch("after"));
+    expect_success(&o);
+    assert_false(there(in_scratch(".m2m-dead.tmp")));
+    assert_true(there(in_scratch(".m2m-alive.tmp")));
+    assert_false(there(in_scratch("after/.lock")));
+    lock_close(&work);
+    remove_tree(in_scratch(".m2m-alive.tmp"));
+    remove_tree(in_scratch("after"));
+}
+
 static void the_prediction_type_is_kept(void **state)
 {
     (void)state;
@@ -293,6 +315,7 @@ int main(void)
         cmocka_unit_test(all_forms_of_weights),
         cmocka_unit_test(old_names_are_read),
         cmocka_unit_test(dino_and_a_condition),
+        cmocka_unit_test(leavings_are_removed),
         cmocka_unit_test(failures_leave_nothing),
         cmocka_unit_test(the_prediction_type_is_kept),
     };

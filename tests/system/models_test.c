@@ -6,18 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
+static void hash_of(char hash[SHA256_HEX], const char *path)
+{
+    m2m_image made = {0};
+    assert_int_equal(m2m_image_load(&made, path, NULL), 0);
+    sha256_of(made.data, (size_t)made.width * (size_t)made.height * (size_t)made.channels, hash);
+    m2m_image_free(&made);
+}
+
 static void make(const char *model, const char *option, const char *value, char hash[SHA256_HEX])
 {
     outcome o;
-    m2m_image made = {0};
     char path[600], given[600];
     snprintf(path, sizeof path, "%.500s", in_tests(model));
     snprintf(given, sizeof given, "%.500s", in_tests("../share/examples/chair.png"));
     RUN(&o, "generate", path, "-i", given, "-n", "1", "--steps", "2", option, value, "-o", in_scratch("made"));
     expect_success(&o);
-    assert_int_equal(m2m_image_load(&made, in_scratch("made/000.png"), NULL), 0);
-    sha256_of(made.data, (size_t)made.width * (size_t)made.height * (size_t)made.channels, hash);
-    m2m_image_free(&made);
+    hash_of(hash, in_scratch("made/000.png"));
     remove_tree(in_scratch("made"));
 }
 
@@ -37,6 +42,30 @@ static void views_look_at_the_camera(void **state)
 {
     (void)state;
     condition_counts("../models/views", "--camera", "ring:4", "ring:3");
+}
+
+static void drawing_looks_at_the_position(void **state)
+{
+    (void)state;
+    condition_counts("../models/drawing", "--position", "2", "4");
+}
+
+/* M2M-DINO: another given image, another picture. */
+static void dino_looks_at_what_is_given(void **state)
+{
+    (void)state;
+    outcome o;
+    char model[600], image[2][600], hash[2][SHA256_HEX];
+    snprintf(model, sizeof model, "%.500s", in_tests("../models/dino"));
+    snprintf(image[0], sizeof image[0], "%.500s", in_tests("../share/demo/1-dog-face.png"));
+    snprintf(image[1], sizeof image[1], "%.500s", in_tests("../share/examples/chair.png"));
+    for (int i = 0; i < 2; i++) {
+        RUN(&o, "generate", model, "-i", image[i], "-n", "1", "--steps", "2", "-o", in_scratch("made"));
+        expect_success(&o);
+        hash_of(hash[i], in_scratch("made/000.png"));
+        remove_tree(in_scratch("made"));
+    }
+    assert_string_not_equal(hash[0], hash[1]);
 }
 
 /* Mean red less mean blue, of 0..255, of an image made from a text. */
@@ -80,6 +109,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views_look_at_the_camera),
+        cmocka_unit_test(drawing_looks_at_the_position),
+        cmocka_unit_test(dino_looks_at_what_is_given),
         cmocka_unit_test(text_to_image_reads_the_text),
         cmocka_unit_test(clip_opens_with_its_tokenizer),
     };

@@ -122,4 +122,5 @@ def main():
     write_index(os.path.join(a.target, "unet", NAME + ".safetensors.index.json"), weight_map, unet)
 
 
-main()
+if __name__ == "__main__":
+    main()
