@@ -99,7 +99,7 @@ while [ $kills -lt "$KILLS" ] && [ $begun -lt 20 ]; do
     [ $kills -gt 0 ] || rm -rf "$work/killed"
     become_mis "$work/killed" >/dev/null &
     pid=$!
-    sleep "$(awk "BEGIN { print $took * (0.05 + 0.75 * $(od -An -N2 -tu2 /dev/urandom) / 65536) }")"
+    sleep "$(awk "BEGIN { print $took * 2 / ($KILLS + 1) * (0.05 + 0.75 * $(od -An -N2 -tu2 /dev/urandom) / 65536) }")"
     if kill -9 "$pid" 2>/dev/null; then kills=$((kills + 1)); elif [ $kills -gt 0 ]; then break; fi
     wait "$pid" 2>/dev/null || true
 done
