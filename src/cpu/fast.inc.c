@@ -29,6 +29,7 @@ const fast_table TABLE = {
         PACKED(conv2d, .work = conv2d_work), PACKED(conv2d_dx, .work = conv2d_work),
         ROW(conv2d_dw, .scratch = conv2d_dw_scratch, .work = conv2d_dw_work),
         ROW(group_norm, .scratch = group_norm_scratch), ROW(group_norm_grad, .scratch = group_norm_grad_scratch),
+        ROW(group_stats, .scratch = group_stats_scratch), ROW(group_norm_by, .scratch = group_norm_by_scratch),
         ROW(layer_norm), ROW(layer_norm_grad, .scratch = layer_norm_grad_scratch),
         ROW(attention, .scratch = attention_scratch), ROW(attention_grad, .scratch = attention_grad_scratch),
         ROW(concat), ROW(slice), ROW(slice_grad), ROW(permute), ROW(resize_nearest), ROW(resize_nearest_grad),

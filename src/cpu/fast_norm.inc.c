@@ -22,7 +22,7 @@ typedef struct group_job {
 
 static group_job group_sizes(const node *n)
 {
-    const shape s = n->shape;
+    const shape s = n->in[0]->shape;
     group_job j = {.images = s.dim[0], .rows = shape_rows(s) / s.dim[0], .channels = shape_last(s),
                    .groups = n->attr.groups, .silu = n->attr.silu};
     j.width = j.channels / j.groups;
@@ -86,23 +86,33 @@ static double *group_join(const group_job *j, int64_t image)
     return sum;
 }
 
+/* Mean and variance of a group of an image whose chunks are joined. */
+static double group_moments(const group_job *j, const float *x, int64_t image, int64_t g, double *variance)
+{
+    const double *sum = j->sums + image * j->chunks * 2 * j->channels, *squares = sum + j->channels;
+    const float *shift = x + image * j->rows * j->channels;
+    const double count = (double)(j->rows * j->width);
+    double total = 0, spread = 0;
+    for (int64_t i = g * j->width; i < (g + 1) * j->width; i++) total += (double)j->rows * shift[i] + sum[i];
+    const double mean = total / count;
+    for (int64_t i = g * j->width; i < (g + 1) * j->width; i++) {
+        const double d = shift[i] - mean;
+        spread += squares[i] + 2 * sum[i] * d + (double)j->rows * d * d;
+    }
+    *variance = (spread > 0 ? spread : 0) / count;
+    return mean;
+}
+
 /* An image's mean and 1/std, written for every channel of a group. */
 static void group_stats(const group_job *j, const float *x, int64_t image, float eps, float *center, float *rstd)
 {
-    const double *sum = group_join(j, image), *squares = sum + j->channels;
-    const float *shift = x + image * j->rows * j->channels;
-    const double count = (double)(j->rows * j->width);
+    group_join(j, image);
     for (int64_t g = 0; g < j->groups; g++) {
-        double total = 0, spread = 0;
-        for (int64_t i = g * j->width; i < (g + 1) * j->width; i++) total += (double)j->rows * shift[i] + sum[i];
-        const double mean = total / count;
-        for (int64_t i = g * j->width; i < (g + 1) * j->width; i++) {
-            const double d = shift[i] - mean;
-            spread += squares[i] + 2 * sum[i] * d + (double)j->rows * d * d;
-        }
+        double variance;
+        const double mean = group_moments(j, x, image, g, &variance);
         for (int64_t i = g * j->width; i < (g + 1) * j->width; i++) {
             center[i] = (float)mean;
-            rstd[i] = (float)(1 / sqrt((spread > 0 ? spread : 0) / count + eps));
+            rstd[i] = (float)(1 / sqrt(variance + eps));
         }
     }
 }
@@ -152,6 +162,48 @@ static void fast_group_norm(const call *c)
         }
         for (int64_t i = 0; i < j->channels; i++) j->gain[k * j->channels + i] *= w[i];
     }
+    run_spans(c->be, j->images * j->rows, 1, (double)j->channels * (j->silu ? 3 : 1), group_apply_span, j);
+}
+
+static size_t group_stats_scratch(const backend *be, const node *n)
+{
+    return group_norm_scratch(be, n);
+}
+
+static void fast_group_stats(const call *c)
+{
+    group_job job = group_sizes(c->n), *j = &job;
+    j->c = c;
+    group_place(j, c->scratch);
+    run_spans(c->be, j->images * j->chunks, 1, (double)(j->rows * j->channels / j->chunks), group_sum_span, j);
+    for (int64_t k = 0; k < j->images; k++) {
+        group_join(j, k);
+        for (int64_t g = 0; g < j->groups; g++) {
+            float *at = (float *)c->out + (k * j->groups + g) * 2;
+            double variance;
+            at[0] = (float)group_moments(j, c->in[0], k, g, &variance);
+            at[1] = (float)variance;
+        }
+    }
+}
+
+static size_t group_norm_by_scratch(const backend *be, const node *n)
+{
+    return group_norm_scratch(be, n);
+}
+
+static void fast_group_norm_by(const call *c)
+{
+    group_job job = group_sizes(c->n), *j = &job;
+    j->c = c;
+    group_place(j, c->scratch);
+    const float *w = c->in[1], *stats = c->in[3];
+    for (int64_t k = 0; k < j->images; k++)
+        for (int64_t i = 0; i < j->channels; i++) {
+            const float *s = stats + (k * j->groups + i / j->width) * 2;
+            j->center[k * j->channels + i] = s[0];
+            j->gain[k * j->channels + i] = s[1] * w[i];
+        }
     run_spans(c->be, j->images * j->rows, 1, (double)j->channels * (j->silu ? 3 : 1), group_apply_span, j);
 }
 

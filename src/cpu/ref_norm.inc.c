@@ -5,7 +5,7 @@ typedef struct norm_block {
     int64_t inner, channels, width;
 } norm_block;
 
-static void norm_stats(const real *x, norm_block k, double eps, double *mean, double *rstd)
+static void norm_stats(const real *x, norm_block k, double *mean, double *variance)
 {
     double sum = 0, squares = 0;
     for (int64_t p = 0; p < k.inner; p++)
@@ -17,7 +17,7 @@ static void norm_stats(const real *x, norm_block k, double eps, double *mean, do
             const double d = x[p * k.channels + j] - *mean;
             squares += d * d;
         }
-    *rstd = 1 / sqrt(squares / count + eps);
+    *variance = squares / count;
 }
 
 static void norm_apply(real *out, const real *x, const real *w, const real *b, norm_block k, double mean, double rstd,
@@ -63,12 +63,43 @@ static void ref_group_norm(const call *c)
     for (int64_t i = 0; i < s.dim[0]; i++)
         for (int64_t g = 0; g < groups; g++) {
             const int64_t at = i * k.inner * channels + g * width;
-            double mean, rstd;
-            norm_stats(IN(0) + at, k, c->n->attr.eps, &mean, &rstd);
+            double mean, variance;
+            norm_stats(IN(0) + at, k, &mean, &variance);
+            const double rstd = 1 / sqrt(variance + c->n->attr.eps);
             norm_apply(OUT + at, IN(0) + at, IN(1) + g * width, IN(2) + g * width, k, mean, rstd, c->n->attr.silu);
             if (!c->part[0]) continue;
             PART(0)[(i * groups + g) * 2] = (real)mean;
             PART(0)[(i * groups + g) * 2 + 1] = (real)rstd;
+        }
+}
+
+static void ref_group_stats(const call *c)
+{
+    const shape s = c->n->in[0]->shape;
+    const int groups = c->n->attr.groups;
+    const int64_t channels = shape_last(s), width = channels / groups;
+    const norm_block k = {shape_rows(s) / s.dim[0], channels, width};
+    for (int64_t i = 0; i < s.dim[0]; i++)
+        for (int64_t g = 0; g < groups; g++) {
+            double mean, variance;
+            norm_stats(IN(0) + i * k.inner * channels + g * width, k, &mean, &variance);
+            OUT[(i * groups + g) * 2] = (real)mean;
+            OUT[(i * groups + g) * 2 + 1] = (real)variance;
+        }
+}
+
+static void ref_group_norm_by(const call *c)
+{
+    const shape s = c->n->shape;
+    const int groups = c->n->attr.groups;
+    const int64_t channels = shape_last(s), width = channels / groups;
+    const norm_block k = {shape_rows(s) / s.dim[0], channels, width};
+    for (int64_t i = 0; i < s.dim[0]; i++)
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t at = i * k.inner * channels + g * width;
+            const real *stats = IN(3) + (i * groups + g) * 2;
+            norm_apply(OUT + at, IN(0) + at, IN(1) + g * width, IN(2) + g * width, k, stats[0], stats[1],
+                       c->n->attr.silu);
         }
 }
 
@@ -100,8 +131,9 @@ static void ref_layer_norm(const call *c)
     const int64_t width = shape_last(c->n->shape), rows = shape_rows(c->n->shape);
     const norm_block k = {1, width, width};
     for (int64_t r = 0; r < rows; r++) {
-        double mean, rstd;
-        norm_stats(IN(0) + r * width, k, c->n->attr.eps, &mean, &rstd);
+        double mean, variance;
+        norm_stats(IN(0) + r * width, k, &mean, &variance);
+        const double rstd = 1 / sqrt(variance + c->n->attr.eps);
         norm_apply(OUT + r * width, IN(0) + r * width, IN(1), IN(2), k, mean, rstd, false);
         if (!c->part[0]) continue;
         PART(0)[r * 2] = (real)mean;

@@ -103,6 +103,9 @@ node *geglu(graph *g, node *x);
 node *linear_op(graph *g, node *x, node *w, node *b);
 node *conv2d_op(graph *g, node *x, node *w, node *b, int stride, const int pad[4]);
 node *group_norm_op(graph *g, node *x, node *w, node *b, int groups, float eps, bool with_silu);
+/* In two steps, for an image that comes in parts: each part's statistics, and the norm by those of the whole. */
+node *group_stats_op(graph *g, node *x, int groups);
+node *group_norm_by_op(graph *g, node *x, node *w, node *b, node *stats, int groups, bool with_silu);
 node *layer_norm_op(graph *g, node *x, node *w, node *b, float eps);
 node *unit(graph *g, node *x); /* rows of length 1 */
 node *log_softmax(graph *g, node *x);

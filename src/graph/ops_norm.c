@@ -8,6 +8,17 @@ node *group_norm_op(graph *g, node *x, node *w, node *b, int groups, float eps, 
     return graph_op(g, OP_group_norm, 3, (node *[]){x, w, b}, a);
 }
 
+node *group_stats_op(graph *g, node *x, int groups)
+{
+    return graph_op(g, OP_group_stats, 1, (node *[]){x}, (attr){.groups = groups});
+}
+
+node *group_norm_by_op(graph *g, node *x, node *w, node *b, node *stats, int groups, bool with_silu)
+{
+    attr a = {.groups = groups, .silu = with_silu};
+    return graph_op(g, OP_group_norm_by, 4, (node *[]){x, w, b, stats}, a);
+}
+
 node *layer_norm_op(graph *g, node *x, node *w, node *b, float eps)
 {
     return graph_op(g, OP_layer_norm, 3, (node *[]){x, w, b}, (attr){.eps = eps});
@@ -22,14 +33,37 @@ static void affine_fits(graph *g, const node *n)
                       (long long)shape_count(n->in[i]->shape), (long long)c);
 }
 
+/* -> the shape of an image's statistics */
+static shape groups_fit(graph *g, const node *n)
+{
+    const shape x = n->in[0]->shape;
+    int64_t c = shape_last(x);
+    if (x.rank < 2 || n->attr.groups < 1 || c % n->attr.groups)
+        rule_fail(g, "%s: %lld channels do not divide into %d groups", op_name(n->op), (long long)c, n->attr.groups);
+    return SHAPE(x.dim[0], n->attr.groups, 2);
+}
+
 void sh_group_norm(graph *g, node *n, shape *parts)
 {
     n->shape = n->in[0]->shape;
     affine_fits(g, n);
-    int64_t c = shape_last(n->shape);
-    if (n->shape.rank < 2 || n->attr.groups < 1 || c % n->attr.groups)
-        rule_fail(g, "group_norm: %lld channels do not divide into %d groups", (long long)c, n->attr.groups);
-    parts[0] = SHAPE(n->shape.dim[0], n->attr.groups, 2);
+    parts[0] = groups_fit(g, n);
+}
+
+void sh_group_stats(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    n->shape = groups_fit(g, n);
+}
+
+void sh_group_norm_by(graph *g, node *n, shape *parts)
+{
+    (void)parts;
+    n->shape = n->in[0]->shape;
+    affine_fits(g, n);
+    if (!shape_equal(n->in[3]->shape, groups_fit(g, n)))
+        rule_fail(g, "group_norm_by: statistics of %lld numbers for %d groups of %lld images",
+                  (long long)shape_count(n->in[3]->shape), n->attr.groups, (long long)n->shape.dim[0]);
 }
 
 void sh_layer_norm(graph *g, node *n, shape *parts)

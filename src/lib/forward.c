@@ -12,6 +12,7 @@
 #include "models/features.h"
 #include "models/inception.h"
 #include "models/text_states.h"
+#include "models/vae_bands.h"
 #include "models/vae_graph.h"
 #include "train/modeldir.h"
 
@@ -72,6 +73,26 @@ static int run_vae_graph(const request *q, vae_graph *t, const char *output, con
     return status;
 }
 
+/* sample [B,c,h,w] -> result "sample", each image in bands of rows. */
+static int decode_in_bands(const request *q, const vae_model *m, const float *sample, shape s,
+                           const band_limits *limits, m2m_error *err)
+{
+    const int height = (int)s.dim[2], width = (int)s.dim[3], f = vae_factor(&m->config);
+    const shape out = SHAPE(s.dim[0], m->config.out_channels, (int64_t)height * f, (int64_t)width * f);
+    const int64_t in_floats = shape_count(s) / s.dim[0], out_floats = shape_count(out) / s.dim[0];
+    float *images = malloc((size_t)shape_count(out) * sizeof *images);
+    if (!images) return fail(err, M2M_ENOMEM, "no memory for %lld images of %dx%d", (long long)s.dim[0], width * f,
+                             height * f);
+    vae_bands *b = vae_bands_new(&m->config, m->params, q->be, height, width, limits, err);
+    int status = b ? 0 : M2M_ENOMEM;
+    for (int64_t i = 0; i < s.dim[0] && !status; i++)
+        status = vae_bands_decode(b, sample + i * in_floats, images + i * out_floats, err);
+    if (!status) results_add(q->out, "", "sample", out, images);
+    vae_bands_free(b);
+    free(images);
+    return status;
+}
+
 /* part: VAE_ENCODE or VAE_DECODE; with gradients the whole autoencoder under its training loss. */
 static int run_vae(const request *q, vae_part part, bool whole, m2m_error *err)
 {
@@ -89,13 +110,17 @@ static int run_vae(const request *q, vae_part part, bool whole, m2m_error *err)
     if (!status && whole)
         status = size_is(q, "noise", shape_count(e),
                          (int64_t)batch * m.config.latent_channels * (height / f) * (width / f), "elements", err);
-    if (!status && whole)
+    const band_limits limits = VAE_BAND_LIMITS;
+    const bool bands = !status && part == VAE_DECODE && vae_bands_apply(&m.config, height, width, &limits);
+    if (bands)
+        status = decode_in_bands(q, &m, sample, s, &limits, err);
+    else if (!status && whole)
         status =
             vae_train_build(&t, &m.config, m.params, batch, height, width, &(vae_loss){.kl = 1e-6f}, q->backward, err);
     else if (!status)
         status = vae_graph_build(&t, &m.config, m.params, part, batch, height, width, err);
     const char *output = part == VAE_ENCODE && !whole ? "moments" : "sample";
-    if (!status) status = run_vae_graph(q, &t, output, m.params, sample, noise, err);
+    if (!status && !bands) status = run_vae_graph(q, &t, output, m.params, sample, noise, err);
     vae_graph_free(&t);
     free(sample);
     free(noise);

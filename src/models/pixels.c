@@ -1,6 +1,7 @@
 #include "models/pixels.h"
 
 #include "graph/exec.h"
+#include "models/vae_bands.h"
 
 #include <stdlib.h>
 
@@ -8,6 +9,7 @@ struct pixels {
     const vae_model *vae;
     vae_graph graph;
     exec *x;
+    vae_bands *bands;        /* instead of graph and x, where the features are large */
     int batch;
     int64_t latent, plane;   /* floats of one latent; of one of its channels */
     float *buffer;           /* encode: moments [batch, 2c, h, w]; decode: unscaled latents */
@@ -28,10 +30,15 @@ pixels *pixels_new(const vae_model *vae, backend *be, vae_part part, int batch, 
     p->latent = c * p->plane;
     p->buffer = malloc(2 * (size_t)(batch * p->latent) * sizeof *p->buffer);
     int h = part == VAE_ENCODE ? height : height / f, w = part == VAE_ENCODE ? width : width / f;
-    int status = vae_graph_build(&p->graph, &vae->config, vae->params, part, batch, h, w, err);
-    if (!status && !p->buffer) status = fail(err, M2M_ENOMEM, "no memory for latents");
-    if (!status) p->x = exec_new(p->graph.g, be, &p->graph.out, 1, err);
-    if (p->x) return p;
+    const band_limits limits = VAE_BAND_LIMITS;
+    int status = p->buffer ? 0 : fail(err, M2M_ENOMEM, "no memory for latents");
+    if (!status && part == VAE_DECODE && vae_bands_apply(&vae->config, h, w, &limits)) {
+        p->bands = vae_bands_new(&vae->config, vae->params, be, h, w, &limits, err);
+    } else if (!status) {
+        status = vae_graph_build(&p->graph, &vae->config, vae->params, part, batch, h, w, err);
+        if (!status) p->x = exec_new(p->graph.g, be, &p->graph.out, 1, err);
+    }
+    if (p->x || p->bands) return p;
     pixels_free(p);
     return NULL;
 }
@@ -40,12 +47,13 @@ void pixels_free(pixels *p)
 {
     if (!p) return;
     exec_free(p->x);
+    vae_bands_free(p->bands);
     vae_graph_free(&p->graph);
     free(p->buffer);
     free(p);
 }
 
-size_t pixels_bytes(const pixels *p) { return exec_bytes(p->x); }
+size_t pixels_bytes(const pixels *p) { return p->bands ? vae_bands_bytes(p->bands) : exec_bytes(p->x); }
 
 static int run(pixels *p, const float *in, float *out, m2m_error *err)
 {
@@ -68,5 +76,10 @@ int pixels_decode(pixels *p, const float *latents, float *images, m2m_error *err
 {
     float s = 1.0f / p->vae->config.scaling_factor;
     for (int64_t i = 0; i < p->batch * p->latent; i++) p->buffer[i] = latents[i] * s;
-    return run(p, p->buffer, images, err);
+    if (!p->bands) return run(p, p->buffer, images, err);
+    const int64_t f = vae_factor(&p->vae->config), image = p->vae->config.out_channels * f * f * p->plane;
+    int status = 0;
+    for (int64_t b = 0; b < p->batch && !status; b++)
+        status = vae_bands_decode(p->bands, p->buffer + b * p->latent, images + b * image, err);
+    return status;
 }

@@ -1,6 +1,6 @@
 #include "models/vae.h"
 
-#define EPS 1e-6f
+#define EPS VAE_EPS
 
 static node *resnet(nn *n, const vae_config *v, int index, node *x, int out)
 {
@@ -39,12 +39,12 @@ static node *down_block(nn *n, const vae_config *v, int i, node *x)
     return nn_leave(n, x);
 }
 
-static node *up_block(nn *n, const vae_config *v, int i, node *x)
+static node *up_block(nn *n, const vae_config *v, int i, node *x, bool upsample)
 {
     int level = v->blocks - 1 - i;
     nn_enter(n, "up_blocks.%d", i);
     for (int j = 0; j <= v->layers; j++) x = resnet(n, v, j, x, v->width[level]);
-    if (level > 0) {
+    if (upsample) {
         x = resize_nearest(n->g, x, 2 * x->shape.dim[1], 2 * x->shape.dim[2]);
         nn_enter(n, "upsamplers.0");
         x = nn_leave(n, nn_conv(n, "conv", x, v->width[level], 3, 1, 1));
@@ -63,13 +63,20 @@ node *vae_encode(nn *n, const vae_config *v, node *x)
     return v->quant_conv ? nn_conv(n, "quant_conv", x, 2 * v->latent_channels, 1, 1, 0) : x;
 }
 
-node *vae_decode(nn *n, const vae_config *v, node *z)
+node *vae_decode_head(nn *n, const vae_config *v, node *z, int last)
 {
     if (v->post_quant_conv) z = nn_conv(n, "post_quant_conv", z, v->latent_channels, 1, 1, 0);
     nn_enter(n, "decoder");
     z = nn_conv(n, "conv_in", z, v->width[v->blocks - 1], 3, 1, 1);
     z = mid_block(n, v, z);
-    for (int i = 0; i < v->blocks; i++) z = up_block(n, v, i, z);
+    for (int i = 0; i <= last; i++) z = up_block(n, v, i, z, i < last);
+    return nn_leave(n, z);
+}
+
+node *vae_decode(nn *n, const vae_config *v, node *z)
+{
+    z = vae_decode_head(n, v, z, v->blocks - 1);
+    nn_enter(n, "decoder");
     z = nn_group_norm(n, "conv_norm_out", z, v->groups, EPS, true);
     return nn_leave(n, nn_conv(n, "conv_out", z, v->out_channels, 3, 1, 1));
 }

@@ -5,6 +5,7 @@
 #include "nn/layers.h"
 
 enum { MAX_VAE_BLOCKS = 8 };
+#define VAE_EPS 1e-6f   /* of its group norms */
 
 typedef struct vae_config {
     int in_channels, out_channels, latent_channels, sample_size;
@@ -19,6 +20,8 @@ typedef struct vae_config {
 node *vae_encode(nn *n, const vae_config *v, node *x);
 /* z [B,h,w,latent], not scaled (diffusers divides by scaling_factor before decode) -> [B,h*f,w*f,out_channels]. */
 node *vae_decode(nn *n, const vae_config *v, node *z);
+/* Its beginning: what the residual blocks of up_blocks.<last> make, before that block's upsampler. */
+node *vae_decode_head(nn *n, const vae_config *v, node *z, int last);
 /* Pixels per latent along a side. */
 int vae_factor(const vae_config *v);
 

@@ -107,6 +107,11 @@ node *nn_conv_down_asymmetric(nn *n, const char *name, node *x, int64_t out)
     return conv(n, name, x, out, 3, 3, 2, (int[4]){0, 1, 0, 1});
 }
 
+node *nn_conv_band(nn *n, const char *name, node *x, int64_t out, bool first, bool last)
+{
+    return conv(n, name, x, out, 3, 3, 1, (int[4]){first, last, 1, 1});
+}
+
 node *nn_conv_oblong(nn *n, const char *name, node *x, int64_t out, int height, int width)
 {
     const int pad[4] = {height / 2, height / 2, width / 2, width / 2};
@@ -125,6 +130,14 @@ node *nn_group_norm(nn *n, const char *name, node *x, int groups, float eps, boo
     nn_enter(n, "%s", name);
     affine(n, shape_last(x->shape), &w, &b);
     return nn_leave(n, group_norm_op(n->g, x, w, b, groups, eps, with_silu));
+}
+
+node *nn_group_norm_band(nn *n, const char *name, node *x, node *stats, int groups)
+{
+    node *w, *b;
+    nn_enter(n, "%s", name);
+    affine(n, shape_last(x->shape), &w, &b);
+    return nn_leave(n, group_norm_by_op(n->g, x, w, b, stats, groups, true));
 }
 
 node *nn_layer_norm(nn *n, const char *name, node *x, float eps)

@@ -28,9 +28,14 @@ node *nn_linear(nn *n, const char *name, node *x, int64_t out, bool bias);
 node *nn_conv(nn *n, const char *name, node *x, int64_t out, int kernel, int stride, int pad);
 /* The VAE's downsampler: pads bottom and right by one, 3x3, stride 2 (diffusers Downsample2D with padding 0). */
 node *nn_conv_down_asymmetric(nn *n, const char *name, node *x, int64_t out);
+/* 3x3, stride 1, of a band of an image: only where the band has the image's first or last row is there padding above or
+ * below; else its first and last rows are the neighbours'. */
+node *nn_conv_band(nn *n, const char *name, node *x, int64_t out, bool first, bool last);
 /* A kernel of odd sides height x width, stride 1, padded so that the size stays. */
 node *nn_conv_oblong(nn *n, const char *name, node *x, int64_t out, int height, int width);
 node *nn_group_norm(nn *n, const char *name, node *x, int groups, float eps, bool with_silu);
+/* The same norm, of a band, by the whole image's statistics [B,groups,2]: mean, 1/std. With SiLU. */
+node *nn_group_norm_band(nn *n, const char *name, node *x, node *stats, int groups);
 node *nn_layer_norm(nn *n, const char *name, node *x, float eps);
 
 /* diffusers' ResnetBlock2D: x [B,H,W,C], temb [B,E] after SiLU or NULL -> [B,H,W,out]. */
