@@ -185,6 +185,15 @@ static int fill_slot(context *c, int slot, const context_image *image, float tim
     return encode(c, slot, image, timestep, err);
 }
 
+int context_window(int asked, int given)
+{
+    enum { LEFT_OUT = 4, ROOM = 8 };
+    const int twice = 2 * given < ROOM ? 2 * given : ROOM;
+    if (asked > 0) return asked;
+    if (given < 1) return LEFT_OUT;
+    return given > twice ? given : twice;
+}
+
 int context_choose(int count, int given, int window, int anchors, int *index)
 {
     int kept = anchors < 0 || anchors > given ? given : anchors, n = count < window ? count : window;

@@ -47,6 +47,10 @@ int context_set(context *c, int lane, const context_image *images, int n, float 
 void context_clear(context *c);
 int64_t context_encoded(const context *c);         /* images encoded so far, zero images included */
 
+/* The window that was asked for, or for 0 the one that suits a long set of so many given images: room for them all and, up
+ * to 8, for as many made ones (docs/drift.md); without given images 4. */
+int context_window(int asked, int given);
+
 /* Which images of a set of `count`, the first `given` of them given, the next one sees: all while `window` holds them;
  * else the first `anchors` of the given ones (-1: all of these; at most the window), which stay, and behind them as
  * many of the last as still fit. Into index [window], in the set's order; returns how many. */

@@ -291,6 +291,14 @@ static void anchors_stay_and_the_last_fill_up(void **state)
     expect_choice(9, 0, 4, -1, "5678");
 }
 
+static void a_window_of_none_holds_twice_the_given(void **state)
+{
+    (void)state;
+    static const int wanted[][3] = {{5, 1, 5}, {0, 0, 4}, {0, 1, 2}, {0, 3, 6}, {0, 4, 8}, {0, 6, 8}, {0, 12, 12}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        assert_int_equal(context_window(wanted[i][0], wanted[i][1]), wanted[i][2]);
+}
+
 /* A set that grows by one image after another reads what a fresh one of the images chosen reads. */
 static void anchored_context_is_that_of_its_images(void **state)
 {
@@ -360,6 +368,7 @@ int main(void)
         cmocka_unit_test(noisy_context_is_what_training_shows),
         cmocka_unit_test(context_noise_wants_clean_timesteps),
         cmocka_unit_test(anchors_stay_and_the_last_fill_up),
+        cmocka_unit_test(a_window_of_none_holds_twice_the_given),
         cmocka_unit_test(anchored_context_is_that_of_its_images),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
