@@ -11,9 +11,11 @@ typedef struct pass {
     int branches;            /* 0: no step needs it */
     text_graph graph;
     exec *x;
+    int age;                 /* steps since the deep layers ran, with that one; 0: they did not for these images */
 } pass;
 
-enum { GUIDED, PLAIN, PASSES };
+/* Each kind whole, then (deepcache) without its deep layers. */
+enum { GUIDED, PLAIN, KINDS, PASSES = 2 * KINDS };
 
 struct painter {
     painter_options o;
@@ -35,6 +37,21 @@ static bool guides(const painter *p, int k)
     return p->o.guidance != 1.0 && guide_applies(&p->o.interval, (double)sampler_timestep(p->sampler, k));
 }
 
+static int build_pass(painter *p, pass *a, paramset *params, const unet_config *u, backend *be, int height, int width,
+                      m2m_error *err)
+{
+    const bool shallow = a >= p->pass + KINDS;
+    int status = text_graph_build(&a->graph, u, params, a->branches * p->o.batch, height, width, p->o.tokens,
+                                  shallow ? TEXT_SHALLOW : 0, err);
+    if (status) return status;
+    node *const out[] = {a->graph.prediction, a->graph.deep.feature};
+    a->x = exec_new(a->graph.g, be, out, !shallow && p->o.deepcache > 1 ? 2 : 1, err);
+    status = a->x ? exec_alloc(a->x, err) : M2M_EUNSUPPORTED;
+    if (!status && shallow)
+        exec_bind(a->x, a->graph.deep.feature, exec_output(a[-KINDS].x, a[-KINDS].graph.deep.feature));
+    return status;
+}
+
 static int build(painter *p, paramset *params, const unet_config *u, backend *be, int height, int width, m2m_error *err)
 {
     int status = 0;
@@ -42,14 +59,9 @@ static int build(painter *p, paramset *params, const unet_config *u, backend *be
         bool guided = guides(p, k);
         p->pass[guided ? GUIDED : PLAIN].branches = guided ? 2 : 1;
     }
-    for (pass *a = p->pass; a < p->pass + PASSES && !status; a++) {
-        int rows = a->branches * p->o.batch;
-        if (!rows) continue;
-        status = text_graph_build(&a->graph, u, params, rows, height, width, p->o.tokens, false, false, err);
-        if (status) return status;
-        a->x = exec_new(a->graph.g, be, &a->graph.prediction, 1, err);
-        status = a->x ? exec_alloc(a->x, err) : M2M_EUNSUPPORTED;
-    }
+    for (pass *a = p->pass; a < p->pass + KINDS && p->o.deepcache > 1; a++) a[KINDS].branches = a->branches;
+    for (pass *a = p->pass; a < p->pass + PASSES && !status; a++)
+        if (a->branches) status = build_pass(p, a, params, u, be, height, width, err);
     return status;
 }
 
@@ -111,11 +123,23 @@ static int write_texts(painter *p, const float *text, const float *negative, m2m
     return status;
 }
 
+/* With deepcache the deep layers run at the first of so many steps of a kind. */
+static const pass *choose_pass(painter *p, int k)
+{
+    pass *a = &p->pass[guides(p, k) ? GUIDED : PLAIN];
+    if (a->age == 0 || a->age >= p->o.deepcache) {
+        a->age = 1;
+        return a;
+    }
+    a->age++;
+    return a + KINDS;
+}
+
 /* The guided prediction for p->samples at step k, in p->predicted. */
 static int predict(painter *p, int k, m2m_error *err)
 {
     size_t all = (size_t)p->o.batch * p->floats;
-    const pass *a = &p->pass[guides(p, k) ? GUIDED : PLAIN];
+    const pass *a = choose_pass(p, k);
     int rows = a->branches * p->o.batch;
     memcpy(p->scaled, p->samples, all * sizeof *p->scaled);
     sampler_scale_input(p->sampler, k, p->scaled, (int64_t)all);
@@ -174,6 +198,7 @@ int painter_make(painter *p, const float *text, const float *negative, const flo
     for (size_t i = 0; i < all; i++) p->samples[i] = i < used ? noise[i] * sigma : 0;   /* rows that nobody wants */
     if (trajectory) memcpy(trajectory, p->samples, used * sizeof *trajectory);
     sampler_reset(p->sampler);
+    for (pass *a = p->pass; a < p->pass + KINDS; a++) a->age = 0;
     int status = write_texts(p, text, negative, err);
     int steps = sampler_steps(p->sampler);
     for (int k = 0; k < steps && !status; k++) {

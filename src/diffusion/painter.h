@@ -20,6 +20,7 @@ typedef struct painter_options {
     double guidance;         /* 1: the pass with the negative prompt is left out */
     guide_interval interval; /* where guidance takes place; elsewhere the pass with the negative prompt is left out */
     double rescale;          /* phi of guide_rescale */
+    int deepcache;           /* the deep layers run at every so-manieth step (unet_deep); 0, 1: always */
     const char *sampler;     /* "ddim", "euler", … */
 } painter_options;
 

@@ -12,9 +12,11 @@ typedef struct pass {
     guide_plan plan;
     step_graph step;
     exec *x;
+    int age;                 /* steps since the deep layers ran, with that one; 0: they did not for this image */
 } pass;
 
-enum { GUIDED, PLAIN, PASSES };
+/* Each kind whole, then (deepcache) without its deep layers. */
+enum { GUIDED, PLAIN, KINDS, PASSES = 2 * KINDS };
 
 struct rollout {
     const unet_config *u;
@@ -74,6 +76,10 @@ static void plan_passes(rollout *r)
         bool applies = guide_applies(&o->interval, (double)sampler_timestep(r->sampler, k));
         r->pass[applies ? GUIDED : PLAIN].used = true;
     }
+    for (pass *p = r->pass; p < r->pass + KINDS && o->deepcache > 1; p++) {
+        p[KINDS].used = p->used;
+        p[KINDS].plan = p->plan;
+    }
 }
 
 /* Each branch that looks at images has its lane of the context, which the passes share. */
@@ -91,11 +97,14 @@ static int count_lanes(rollout *r)
 
 static int build_pass(rollout *r, pass *p, paramset *params, int height, int width, m2m_error *err)
 {
-    step_shape s = {.height = height, .width = width, .tokens = r->o.tokens, .branches = p->plan.rows};
+    const bool shallow = p >= r->pass + KINDS;
+    step_shape s = {.height = height, .width = width, .tokens = r->o.tokens, .branches = p->plan.rows,
+                    .shallow = shallow};
     for (int row = 0; row < p->plan.rows; row++) s.slots[row] = slots_of(r, p, p->plan.branch[row]);
     int status = step_graph_build(&p->step, r->u, params, &s, err);
     if (status) return status;
-    p->x = exec_new(p->step.g, r->be, &p->step.prediction, 1, err);
+    node *const out[] = {p->step.prediction, p->step.deep.feature};
+    p->x = exec_new(p->step.g, r->be, out, !shallow && r->o.deepcache > 1 ? 2 : 1, err);
     return p->x ? 0 : M2M_EUNSUPPORTED;
 }
 
@@ -115,6 +124,9 @@ static int build(rollout *r, paramset *params, int height, int width, m2m_error 
             bind_context(r, p);
             status = exec_alloc(p->x, err);
         }
+    for (pass *p = r->pass; p < r->pass + KINDS && !status; p++)
+        if (p[KINDS].used)
+            exec_bind(p[KINDS].x, p[KINDS].step.deep.feature, exec_output(p->x, p->step.deep.feature));
     return status;
 }
 
@@ -268,11 +280,23 @@ static int write_condition(pass *p, const float *condition, m2m_error *err)
     return status ? status : exec_write(p->x, in->present, present, err);
 }
 
+/* With deepcache the deep layers run at the first of so many steps of a kind. */
+static pass *choose_pass(rollout *r, float t)
+{
+    pass *p = &r->pass[guide_applies(&r->o.interval, (double)t) ? GUIDED : PLAIN];
+    if (p->age == 0 || p->age >= r->o.deepcache) {
+        p->age = 1;
+        return p;
+    }
+    p->age++;
+    return p + KINDS;
+}
+
 int rollout_predict(rollout *r, const float *sample, const float *condition, int k, const float **guided,
                     m2m_error *err)
 {
     float t = sampler_timestep(r->sampler, k);
-    pass *p = &r->pass[guide_applies(&r->o.interval, (double)t) ? GUIDED : PLAIN];
+    pass *p = choose_pass(r, t);
     int status = set_context(r, p, t, err);
     if (status) return status;
     memcpy(r->scaled, sample, r->floats * sizeof *sample);
@@ -302,6 +326,7 @@ int rollout_make(rollout *r, const rollout_image *image, m2m_error *err)
     for (size_t i = 0; i < n; i++) latent[i] = image->noise[i] * sigma;
     if (image->trajectory) memcpy(image->trajectory, latent, n * sizeof *latent);
     sampler_reset(r->sampler);
+    for (pass *p = r->pass; p < r->pass + KINDS; p++) p->age = 0;
     int steps = sampler_steps(r->sampler);
     for (int k = 0; k < steps; k++) {
         const float *guided;

@@ -25,6 +25,7 @@ typedef struct rollout_options {
     int anchors;             /* of context_choose */
     int context_noise;       /* t0: timestep that made images are noised to; 0: none. M2M-Self with an integer
                               * clean_timestep only */
+    int deepcache;           /* the deep layers run at every so-manieth step (unet_deep); 0, 1: always */
     int tokens;              /* L of M2M-DINO's features */
     bool no_cache;           /* forget the context before every step */
 } rollout_options;

@@ -140,8 +140,7 @@ static int bench_unet(bench *b, m2m_error *err)
     if (status) return status;
     int h = b->height ? b->height : m.config.sample_size, w = b->width ? b->width : m.config.sample_size;
     status = fill_params(b, m.params, err);
-    if (!status) status = text_graph_build(&t, &m.config, m.params, (int)b->o->batch, h, w, TEXT_TOKENS, false, false,
-                                           err);
+    if (!status) status = text_graph_build(&t, &m.config, m.params, (int)b->o->batch, h, w, TEXT_TOKENS, 0, err);
     exec *x = status ? NULL : exec_new(t.g, b->be, &t.prediction, 1, err);
     if (!status && !x) status = M2M_ENOMEM;
     if (!status) note_plan(b, x, t.g, m.params);

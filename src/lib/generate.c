@@ -73,7 +73,8 @@ static int open_rollout(generation *q, m2m_error *err)
     int status = guide_interval_parse(o->guidance_interval, &interval, err);
     if (status) return status;
     rollout_options r = {.steps = (int)o->steps, .guidance = o->guidance, .sampler = o->scheduler,
-                         .interval = interval, .rescale = o->guidance_rescale, .window = (int)o->window,
+                         .interval = interval, .rescale = o->guidance_rescale, .deepcache = (int)o->deepcache,
+                         .window = context_window((int)o->window, q->given),
                          .anchors = (int)o->anchors, .context_noise = (int)o->context_noise,
                          .no_cache = o->no_cache != 0, .tokens = q->tokens, .conditioned = q->conditions != NULL,
                          .condition_guidance = o->condition_guidance};

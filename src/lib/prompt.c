@@ -57,7 +57,8 @@ int prompt_open(generation *q, m2m_error *err)
     if (!status) status = make_states(q, length, err);
     if (status) return status;
     painter_options p = {.batch = 1, .tokens = length, .steps = (int)q->o->steps, .guidance = q->o->guidance,
-                         .interval = interval, .rescale = q->o->guidance_rescale, .sampler = q->o->scheduler};
+                         .interval = interval, .rescale = q->o->guidance_rescale, .sampler = q->o->scheduler,
+                         .deepcache = (int)q->o->deepcache};
     q->painter = painter_new(&q->m->unet.config, q->m->unet.params, q->be, &q->m->schedule, q->latent_h, q->latent_w,
                              &p, err);
     return q->painter ? 0 : M2M_EINVAL;

@@ -76,7 +76,7 @@ static bool add_context(cJSON *o, const record *r)
 {
     cJSON *list = cJSON_AddArrayToObject(o, "context");
     if (r->options->prompt) return list != NULL;          /* images from a prompt don't look at each other */
-    int window = (int)r->options->window, *index = malloc((size_t)window * sizeof *index);
+    int window = context_window((int)r->options->window, r->n_given), *index = malloc((size_t)window * sizeof *index);
     bool good = list && index;
     int n = good ? context_choose(r->n_given + r->index, r->n_given, window, (int)r->options->anchors, index) : 0;
     for (int i = 0; i < n && good; i++) {
@@ -115,10 +115,11 @@ static bool add_facts(cJSON *o, const record *r)
         cJSON_AddStringToObject(o, "sampler", q->scheduler),
         cJSON_AddNumberToObject(o, "steps", (double)q->steps),
         cJSON_AddNumberToObject(o, "guidance", q->guidance),
-        cJSON_AddNumberToObject(o, "window", (double)q->window),
+        cJSON_AddNumberToObject(o, "window", context_window((int)q->window, r->n_given)),
         q->guidance_interval ? cJSON_AddStringToObject(o, "guidance_interval", q->guidance_interval)
                              : cJSON_AddNullToObject(o, "guidance_interval"),
         cJSON_AddNumberToObject(o, "guidance_rescale", q->guidance_rescale),
+        cJSON_AddNumberToObject(o, "deepcache", (double)q->deepcache),
         cJSON_AddNumberToObject(o, "anchors", (double)q->anchors),
         cJSON_AddNumberToObject(o, "context_noise", (double)q->context_noise),
         q->condition_guidance < 0 ? cJSON_AddNullToObject(o, "condition_guidance")

@@ -60,7 +60,7 @@ int unet_job_open(unet_job *j, const char *dir, const safetensors *in, backend *
     if (!status) status = read_inputs(j, in, lead, with_loss, &s, &length, err);
     if (!status)
         status = text_graph_build(t, &j->unet.config, j->unet.params, (int)s.dim[0], (int)s.dim[2], (int)s.dim[3],
-                                  (int)length, with_loss, false, err);
+                                  (int)length, with_loss ? TEXT_GRADIENTS : 0, err);
     if (status) return status;
     node *wanted[2] = {t->prediction, t->loss};
     j->x = task_exec(t->g, be, wanted, t->loss ? 2 : 1, j->unet.params, t->grads, err);

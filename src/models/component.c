@@ -35,7 +35,7 @@ int unet_declare(const unet_config *u, paramset *params, m2m_error *err)
     int side = 1 << (u->blocks - 1), status;
     if (u->variant == SET_NONE) {
         text_graph t;
-        status = text_graph_build(&t, u, params, 1, side, side, 1, false, false, err);
+        status = text_graph_build(&t, u, params, 1, side, side, 1, 0, err);
         text_graph_free(&t);
         return status;
     }

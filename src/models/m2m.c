@@ -103,7 +103,7 @@ int train_graph_build(train_graph *t, const unet_config *u, paramset *params, co
     int noisy = s->sets * s->images * s->draws, clean = is_self(u) ? s->sets * s->images : 0;
     train_inputs(t, u);
     node *x = to_channels_last(g, clean ? concat(g, t->context, t->noisy, 0) : t->noisy);
-    x = unet(&t->n, u, x, t->timesteps, &t->c, s->recompute);
+    x = unet(&t->n, u, x, t->timesteps, &t->c, NULL, s->recompute);
     t->prediction = to_channels_first(g, slice(g, x, 0, clean, noisy));
     if (with_loss || gradients) {
         t->target = graph_input(g, "noise", DT_F32, t->prediction->shape);
@@ -196,7 +196,7 @@ int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, in
         x = graph_fill(g, SHAPE(1, u->in_channels, height, width), 0);
         time = graph_fill(g, SHAPE(1), 0);
     }
-    unet(&t->n, u, to_channels_last(g, x), time, &t->c, false);
+    unet(&t->n, u, to_channels_last(g, x), time, &t->c, NULL, false);
     return nn_finish(&t->n, err);
 }
 
@@ -213,6 +213,7 @@ int step_graph_build(step_graph *t, const unet_config *u, paramset *params, cons
     if (!status) status = nn_begin(&t->n, params, err);
     if (status) return status;
     graph *g = t->g = t->n.g;
+    t->deep.given = s->shallow;
     set_kind(&t->c, u, CROSS_SET_CACHED, s->tokens);
     t->c.n_branches = s->branches;
     for (int i = 0; i < s->branches; i++) t->c.branch[i].slots = s->slots[i];
@@ -223,7 +224,7 @@ int step_graph_build(step_graph *t, const unet_config *u, paramset *params, cons
     node *x = to_channels_last(g, t->latent), *rows = x;
     for (int i = 1; i < s->branches; i++) rows = concat(g, rows, x, 0);
     node *time = broadcast_to(g, t->timestep, SHAPE(s->branches));
-    t->prediction = to_channels_first(g, unet(&t->n, u, rows, time, &t->c, false));
+    t->prediction = to_channels_first(g, unet(&t->n, u, rows, time, &t->c, &t->deep, false));
     return nn_finish(&t->n, err);
 }
 
@@ -236,9 +237,11 @@ void step_graph_free(step_graph *t)
 /* ---- text ---- */
 
 int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int batch, int height, int width,
-                     int n_tokens, bool gradients, bool recompute, m2m_error *err)
+                     int n_tokens, int flags, m2m_error *err)
 {
+    const bool gradients = flags & TEXT_GRADIENTS;
     memset(t, 0, sizeof *t);
+    t->deep.given = flags & TEXT_SHALLOW;
     if (u->variant != SET_NONE)
         return fail(err, M2M_EUNSUPPORTED, "unet: has image-set attention; run it as component m2m");
     int status = nn_begin(&t->n, params, err);
@@ -248,7 +251,7 @@ int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int 
     t->timestep = graph_input(g, "timestep", DT_F32, SHAPE(batch));
     t->tokens = graph_input(g, "encoder_hidden_states", DT_F32, SHAPE(batch, n_tokens, u->cross_dim));
     t->c = (cross){.kind = CROSS_TEXT, .tokens = t->tokens};
-    node *x = unet(&t->n, u, to_channels_last(g, t->sample), t->timestep, &t->c, recompute);
+    node *x = unet(&t->n, u, to_channels_last(g, t->sample), t->timestep, &t->c, &t->deep, flags & TEXT_RECOMPUTE);
     t->prediction = to_channels_first(g, x);
     if (gradients) {
         t->target = graph_input(g, "noise", DT_F32, t->prediction->shape);

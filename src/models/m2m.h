@@ -74,6 +74,7 @@ typedef struct step_shape {
     int tokens;              /* as above */
     int branches;
     int slots[MAX_BRANCHES]; /* images that fit into each branch's context; 0: none, and no attention */
+    bool shallow;            /* deep.feature is an input */
 } step_shape;
 
 /* One denoising step for all guidance branches at once: the same latent and timestep, another context each. */
@@ -84,6 +85,7 @@ typedef struct step_graph {
     node *latent;      /* input [1, C,H,W] */
     node *timestep;    /* input [1] */
     condition_inputs condition;   /* values [1, numbers], present [branches, 1] */
+    unet_deep deep;    /* feature [branches, H,W, width] */
     node *prediction;  /* [branches, C,H,W] */
 } step_graph;
 
@@ -91,18 +93,20 @@ int step_graph_build(step_graph *t, const unet_config *u, paramset *params, cons
 void step_graph_free(step_graph *t);
 
 /* A plain U-Net with text tokens: sample [B,C,H,W], timestep [B], tokens [B,T,D]; gradients adds mse to a target
- * input, and recompute is unet's. */
+ * input. */
 typedef struct text_graph {
     graph *g;
     nn n;
     cross c;
     node *sample, *timestep, *tokens, *target;
+    unet_deep deep;    /* feature [B, H,W, width] */
     node *prediction, *loss;
     node **grads;
 } text_graph;
 
+enum { TEXT_GRADIENTS = 1, TEXT_RECOMPUTE = 2 /* as unet's */, TEXT_SHALLOW = 4 /* deep.feature is an input */ };
 int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int batch, int height, int width,
-                     int n_tokens, bool gradients, bool recompute, m2m_error *err);
+                     int n_tokens, int flags, m2m_error *err);
 void text_graph_free(text_graph *t);
 
 #endif

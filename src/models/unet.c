@@ -6,6 +6,7 @@ typedef struct builder {
     cross *c;
     node *temb;       /* [B,E], SiLU applied */
     bool recompute;
+    unet_deep *deep;
     node *skip[MAX_BLOCKS * 8];
     int skips;
 } builder;
@@ -95,6 +96,16 @@ static node *mid_block(builder *b, node *x)
     return nn_leave(b->n, resnet(b, 1, x, width));
 }
 
+/* Skip connections of a step that is given its deep feature: conv_in's and the first layer's. */
+enum { SHALLOW_SKIPS = 2 };
+
+static node *deep_feature(builder *b, node *x)
+{
+    if (!b->deep || b->skips != SHALLOW_SKIPS) return x;
+    if (b->deep->given) x = graph_input(b->n->g, "deep", DT_F32, x->shape);
+    return b->deep->feature = x;
+}
+
 /* i counts from the deepest block, as the checkpoint's names do. */
 static node *up_block(builder *b, int i, node *x)
 {
@@ -102,6 +113,7 @@ static node *up_block(builder *b, int i, node *x)
     int level = u->blocks - 1 - i;
     nn_enter(b->n, "up_blocks.%d", i);
     for (int j = 0; j <= u->layers[level]; j++) {
+        x = deep_feature(b, x);
         x = concat(b->n->g, x, b->skip[--b->skips], -1);
         x = resnet(b, j, x, u->width[level]);
         if (u->up_cross[i]) x = transformer(b, "attentions", j, x, level);
@@ -115,9 +127,9 @@ static node *up_block(builder *b, int i, node *x)
     return nn_leave(b->n, x);
 }
 
-node *unet(nn *n, const unet_config *u, node *x, node *t, cross *c, bool recompute)
+node *unet(nn *n, const unet_config *u, node *x, node *t, cross *c, unet_deep *deep, bool recompute)
 {
-    builder b = {.n = n, .u = u, .c = c, .recompute = recompute};
+    builder b = {.n = n, .u = u, .c = c, .recompute = recompute, .deep = deep};
     node *sinusoid = timestep_embedding(n->g, t, u->width[0], u->flip_sin_to_cos, u->freq_shift);
     b.temb = silu(n->g, nn_timestep_mlp(n, "time_embedding", sinusoid, 4 * u->width[0], 4 * u->width[0]));
     x = push(&b, nn_conv(n, "conv_in", x, u->width[0], 3, 1, 1));

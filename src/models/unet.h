@@ -30,8 +30,15 @@ typedef struct unet_config {
     int dino_hidden;                /* width between the layers of condition_embedder_dino; by default 4 * width[0] */
 } unet_config;
 
-/* x [B,H,W,in_channels], t [B] -> [B,H,W,out_channels]. recompute: every resnet and transformer is a segment that
- * training computes twice instead of storing. */
-node *unet(nn *n, const unet_config *u, node *x, node *t, cross *c, bool recompute);
+/* What the last up block reads of the layers below it; it changes little from one denoising step to the next (DeepCache,
+ * Ma et al. 2023, arXiv 2312.00858, its cache_branch_id 0). */
+typedef struct unet_deep {
+    bool given;       /* an input of the graph; the layers that lead to it are not computed */
+    node *feature;    /* [B,H,W,C], set by unet */
+} unet_deep;
+
+/* x [B,H,W,in_channels], t [B] -> [B,H,W,out_channels]. deep may be NULL. recompute: every resnet and transformer is a
+ * segment that training computes twice instead of storing. */
+node *unet(nn *n, const unet_config *u, node *x, node *t, cross *c, unet_deep *deep, bool recompute);
 
 #endif

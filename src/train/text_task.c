@@ -272,12 +272,12 @@ static int allocate(text_task *t, m2m_error *err)
 
 static int build(text_task *t, m2m_error *err)
 {
-    const bool recompute = t->o->recompute != 0;
+    const int flags = TEXT_GRADIENTS | (t->o->recompute ? TEXT_RECOMPUTE : 0);
     int status = prompts_prepare(&t->prompts, t->be, t->rows < 2 ? 2 : t->rows, err);
     if (!status) status = allocate(t, err);
     if (!status)
         status = text_graph_build(&t->graph, &t->unet.config, t->unet.params, t->rows, t->side, t->side,
-                                  t->prompts.length, true, recompute, err);
+                                  t->prompts.length, flags, err);
     if (status) return status;
     t->base.x = task_exec(t->graph.g, t->be, &t->graph.loss, 1, t->unet.params, t->graph.grads, err);
     return t->base.x ? 0 : M2M_ENOMEM;

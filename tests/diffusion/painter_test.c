@@ -111,7 +111,7 @@ static void batches_change_no_bit(void **state)
 static void answer(const float *sample, float t, const float *tokens, float *out)
 {
     text_graph g;
-    assert_int_equal(text_graph_build(&g, &model.config, model.params, 1, SIDE, SIDE, TOKENS, false, false, NULL), 0);
+    assert_int_equal(text_graph_build(&g, &model.config, model.params, 1, SIDE, SIDE, TOKENS, 0, NULL), 0);
     exec *x = exec_new(g.g, be, &g.prediction, 1, NULL);
     assert_int_equal(exec_write(x, g.sample, sample, NULL), 0);
     assert_int_equal(exec_write(x, g.timestep, &t, NULL), 0);

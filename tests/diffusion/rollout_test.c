@@ -252,6 +252,10 @@ static void make(fixture *f, rollout_options o, float *latent, int *encoded, siz
         ok(rollout_add(r, &(context_image){f->content[i], f->condition[i], 0}, &err), &err);
     rollout_image image = {.noise = f->noise, .condition = f->condition[IMAGES], .latent = latent};
     ok(rollout_make(r, &image, &err), &err);
+    float again[LATENT];
+    image.latent = again;
+    ok(rollout_make(r, &image, &err), &err);             /* nothing is left of the image before */
+    assert_memory_equal(latent, again, sizeof again);
     *encoded = (int)rollout_encoded(r);
     *bytes = rollout_bytes(r);
     rollout_free(r);
@@ -294,6 +298,34 @@ static void guidance_keeps_to_its_interval(void **state)
     }
 }
 
+/* golden/generate_deepcache has the numbers. */
+static void deep_layers_serve_the_steps_behind(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        fixture *f = open_fixture(conditioned_models[k]);
+        float whole[LATENT], one[LATENT], two[LATENT], all[LATENT], more[LATENT];
+        int encoded;
+        size_t bytes;
+        rollout_options o = {.guidance = 3, .interval = {k == 1, 501, 751}};
+        make(f, o, whole, &encoded, &bytes);
+        o.deepcache = 1;
+        make(f, o, one, &encoded, &bytes);
+        assert_memory_equal(whole, one, sizeof one);
+        o.deepcache = 2;
+        make(f, o, two, &encoded, &bytes);
+        o.deepcache = STEPS;
+        make(f, o, all, &encoded, &bytes);
+        o.deepcache = 1000;
+        make(f, o, more, &encoded, &bytes);
+        assert_memory_equal(all, more, sizeof more);
+        assert_true(distance(whole, two, LATENT) > 1e-5f);
+        /* within the interval there are two steps of each kind */
+        assert_true((distance(two, all, LATENT) > 1e-5f) == (k == 0));
+        close_fixture(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +335,7 @@ int main(void)
         cmocka_unit_test(dino_needs_no_attention_without_images),
         cmocka_unit_test(dino_encodes_once_for_all_steps),
         cmocka_unit_test(guidance_keeps_to_its_interval),
+        cmocka_unit_test(deep_layers_serve_the_steps_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

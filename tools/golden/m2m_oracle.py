@@ -13,6 +13,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 
+from deepcache_oracle import DeepCache
+
 # Stable Diffusion's schedule, spec 5.
 SD_SCHEDULE = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
                    timestep_spacing="leading", steps_offset=1, prediction_type="epsilon")
@@ -135,12 +137,14 @@ def guided(model, context, x, t, guidance):
 
 
 @torch.no_grad()
-def generate(model, latents, noise, scheduler_name, steps=50, guidance=7.5, window=4):
+def generate(model, latents, noise, scheduler_name, steps=50, guidance=7.5, window=4, deepcache=1):
     """latents [K,C,H,W] given images, noise [n,C,H,W] unit normal. Returns latents [n,C,H,W] and
-    trajectory [n,steps+1,C,H,W] in the scheduler's own sample space (its row 0 = noise * init_noise_sigma)."""
+    trajectory [n,steps+1,C,H,W] in the scheduler's own sample space (its row 0 = noise * init_noise_sigma). deepcache 1: every step is whole."""
     context = [z for z in latents]
     out, trajectories = [], []
+    cache = DeepCache(model.unet, deepcache, 2)
     for n in range(noise.shape[0]):
+        cache.begin()
         scheduler = {"ddim": ddim_scheduler, "euler": euler_scheduler}[scheduler_name]()
         scheduler.set_timesteps(steps)
         x = noise[n] * float(scheduler.init_noise_sigma)
@@ -155,6 +159,7 @@ def generate(model, latents, noise, scheduler_name, steps=50, guidance=7.5, wind
         out.append(x)
         trajectories.append(torch.stack(trajectory))
         context.append(x)                               # as it is: never decoded and encoded again
+    cache.end()
     return torch.stack(out), torch.stack(trajectories)
 
 

@@ -359,18 +359,18 @@ def optimize_case(name, model_name, models, T, S, N, H, W, lr, per_image):
                inputs, run)
 
 
-def generate_case(name, model_name, models, scheduler, K, n, H, W, window, steps=50, guidance=7.5):
+def generate_case(name, model_name, models, scheduler, K, n, H, W, window, steps=50, guidance=7.5, deepcache=1):
     seed(name.replace("_euler", "").replace("_ddim", ""))
     inputs = {"latents": rand(K, 4, H, W), "noise": rand(n, 4, H, W)}
 
     def run(x, dtype):
-        latents, trajectory = generate(at(models[model_name], dtype), x["latents"], x["noise"], scheduler, steps, guidance, window)
+        latents, trajectory = generate(at(models[model_name], dtype), x["latents"], x["noise"], scheduler, steps, guidance, window, deepcache)
         return {"latents": latents, "trajectory": trajectory}
 
     write_case(name, {"command": "generate", "dir": "models/" + model_name, "n": n, "steps": steps, "guidance": guidance,
                       "scheduler": scheduler, "window": window,
                       "args": ["--latents", "latents.safetensors", "--noise", "noise.safetensors", "-n", str(n), "--steps", str(steps),
-                               "--guidance", str(guidance), "--scheduler", scheduler, "--window", str(window)],
+                               "--guidance", str(guidance), "--scheduler", scheduler, "--window", str(window)] + (["--deepcache", str(deepcache)] if deepcache > 1 else []),
                       "note": "trajectory[:,0] = noise * init_noise_sigma (DDIM: 1), trajectory[:,k] = the scheduler's sample after k steps, "
                               "latents = trajectory[:,steps]. Latents are in the U-Net's space (VAE latents times scaling_factor). "
                               "The context is the last `window` of given + generated images.",
@@ -552,6 +552,7 @@ def main():
         "generate_euler": lambda n: generate_case(n, "m2m_self", models, "euler", 2, 3, 8, 8, 2),
         "generate_same_ddim": lambda n: generate_case(n, "m2m_self_same", models, "ddim", 1, 2, 8, 6, 4),
         "generate_same_euler": lambda n: generate_case(n, "m2m_self_same", models, "euler", 1, 2, 8, 6, 4),
+        "generate_deepcache": lambda n: generate_case(n, "m2m_self", models, "ddim", 2, 2, 8, 12, 3, 10, 7.5, 4),
     }
     for name, case in cases.items():
         if name.startswith(a.only):

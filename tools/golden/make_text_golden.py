@@ -16,6 +16,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, PNDM
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from deepcache_oracle import DeepCache
 from make_golden import (GENERATOR, OUT, SCHEDULER, TRAJECTORY, UNET_TEXT, VAE_TINY, at, forward_info, make_manifest, plain, rand,
                          randomize, seed, write_case, write_json, write_model)
 from tokenizer_lines import hard
@@ -178,7 +179,7 @@ def make_pipeline():
     return text.float(), unet.half().float(), vae.half().float(), CLIPTokenizer.from_pretrained(where + "/tokenizer"), pndm
 
 
-def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps, guidance, rescale=0.0):
+def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps, guidance, rescale=0.0, deepcache=1):
     seed(name.replace("_" + kind_name, ""))
     text, unet, vae, tokenizer, config = parts
     inputs = {"noise": rand(n, 4, H, W)}
@@ -190,6 +191,7 @@ def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps
                                            scheduler=kind.from_config(config, skip_prk_steps=True), safety_checker=None, feature_extractor=None,
                                            requires_safety_checker=False)
             pipe.set_progress_bar_config(disable=True)
+            cache = DeepCache(pipe.unet, deepcache, 1)
             steps_of = []
 
             def keep(pipeline, step, t, values):
@@ -198,6 +200,7 @@ def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps
 
             pipe(prompt, negative_prompt=negative, height=H * 2, width=W * 2, num_inference_steps=steps, guidance_scale=guidance, guidance_rescale=rescale,
                  latents=x["noise"][i:i + 1], output_type="latent", callback_on_step_end=keep)
+            cache.end()
             start = x["noise"][i:i + 1] * pipe.scheduler.init_noise_sigma
             rows.append(torch.cat([start] + steps_of))
         trajectory = torch.stack(rows)
@@ -205,7 +208,7 @@ def painting_case(name, parts, kind, kind_name, n, H, W, prompt, negative, steps
 
     args = ["--prompt", prompt, "--noise", "noise.safetensors", "-n", str(n), "--steps", str(steps), "--guidance", str(guidance),
             "--scheduler", kind_name, "--size", f"{W * 2}x{H * 2}"] + (["--negative-prompt", negative] if negative else []) + (
-                ["--guidance-rescale", str(rescale)] if rescale else [])
+                ["--guidance-rescale", str(rescale)] if rescale else []) + (["--deepcache", str(deepcache)] if deepcache > 1 else [])
     write_case(name, {"command": "generate", "dir": "models/text_to_image", "n": n, "steps": steps, "guidance": guidance,
                       "scheduler": kind_name, "args": args, "tolerance": TRAJECTORY,
                       "note": "trajectory[:,0] = noise * init_noise_sigma, trajectory[:,k] = the latents after k steps"},
@@ -220,6 +223,7 @@ def make_text_to_image():
     painting_case("text_to_image_pndm", parts, PNDMScheduler, "pndm", 1, 8, 12, prompt, "red car, 3d", 9, 7.5)
     painting_case("text_to_image_rescaled", parts, DDIMScheduler, "ddim", 1, 8, 8, prompt, None, 6, 7.5, 0.7)
     painting_case("text_to_image_unguided", parts, EulerDiscreteScheduler, "euler", 1, 8, 8, "a lion", None, 6, 1.0)
+    painting_case("text_to_image_deepcache", parts, DDIMScheduler, "ddim", 1, 8, 12, prompt, None, 8, 5.0, 0.0, 3)
 
 
 def main():
