@@ -30,8 +30,8 @@ typedef struct unet_config {
     int dino_hidden;                /* width between the layers of condition_embedder_dino; by default 4 * width[0] */
 } unet_config;
 
-/* What the last up block reads of the layers below it; it changes little from one denoising step to the next (DeepCache,
- * Ma et al. 2023, arXiv 2312.00858, its cache_branch_id 0). */
+/* What the last up block reads of the layers below it; it changes little from one denoising step to the next
+ * (DeepCache, Ma et al. 2023, arXiv 2312.00858, its cache_branch_id 0). */
 typedef struct unet_deep {
     bool given;       /* an input of the graph; the layers that lead to it are not computed */
     node *feature;    /* [B,H,W,C], set by unet */

@@ -1,4 +1,4 @@
-/* Weights that are unpacked at every use (a full-size model in 16 bits, lib/model.c) give the bits that kept ones give. */
+/* Weights that are unpacked at every use (a full-size model in 16 bits, lib/model.c) give the bits of kept ones. */
 #include "base/rng.h"
 #include "nn/layers.h"
 #include "op/harness.h"
