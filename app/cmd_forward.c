@@ -5,7 +5,7 @@
 
 typedef struct settings {
     const char *component, *in, *out, *device;
-    int64_t backward, threads;
+    int64_t backward, exact, fast, threads;
     double lr;
 } settings;
 
@@ -21,6 +21,8 @@ static const m2m_option forward_rows[] = {
     IN_ROW,
     OUT_ROW,
     ROW(M2M_OPTION_FLAG, backward, .max = 1, .help = "also `loss` and grad.NAME of every trainable parameter"),
+    ROW(M2M_OPTION_FLAG, exact, .max = 1, .help = "no Winograd convolutions"),
+    ROW(M2M_OPTION_FLAG, fast, .max = 1, .help = "products of 16-bit integers, as m2m generate --fast"),
     DEVICE_ROW,
     THREADS_ROW,
     {0},
@@ -37,7 +39,8 @@ static const m2m_option optimize_rows[] = {
 
 static int run_forward(const char *dir, const settings *s, m2m_error *err)
 {
-    return m2m_forward(dir, s->component, s->in, s->out, (int)s->backward, s->device, (int)s->threads, err);
+    return m2m_forward(dir, s->component, s->in, s->out, (int)s->backward, (int)s->exact, (int)s->fast,
+                       s->device, (int)s->threads, err);
 }
 
 static int run_optimize(const char *dir, const settings *s, m2m_error *err)

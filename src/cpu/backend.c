@@ -15,17 +15,19 @@ bool cpu_has_isa(const char *isa)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("fma");
+    if (!strcmp(isa, "avx512vnni")) return cpu_has_isa("avx512") && __builtin_cpu_supports("avx512vnni");
     return false;
 }
 
 static const fast_table *find_table(const char *isa, m2m_error *err)
 {
-    const fast_table *const best_first[] = {&fast_avx512, &fast_avx2, &fast_generic};
-    for (int i = 0; i < 3; i++) {
+    const fast_table *const best_first[] = {&fast_avx512vnni, &fast_avx512, &fast_avx2, &fast_generic};
+    for (int i = 0; i < 4; i++) {
         const fast_table *t = best_first[i];
         if (isa ? !strcmp(isa, t->isa) && cpu_has_isa(isa) : cpu_has_isa(t->isa)) return t;
     }
-    fail(err, M2M_EUNSUPPORTED, "instruction set %s: unknown or not on this machine (generic, avx2, avx512)", isa);
+    fail(err, M2M_EUNSUPPORTED,
+         "instruction set %s: unknown or not on this machine (generic, avx2, avx512, avx512vnni)", isa);
     return NULL;
 }
 
@@ -64,6 +66,7 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
         return NULL;
     }
     for (int op = 0; op < OP_COUNT; op++) cpu->kernels[op] = t->kernels[op].run ? t->kernels[op] : ref_f32_kernels[op];
+    cpu->words = t->words;
     snprintf(cpu->detail, sizeof cpu->detail, "%s, %d thread%s", t->isa, threads, threads > 1 ? "s" : "");
     cpu->base = (backend){
         .name = "cpu",
@@ -86,6 +89,15 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
         .impl = cpu,
     };
     return &cpu->base;
+}
+
+bool backend_cpu_words(backend *be)
+{
+    cpu_backend *cpu = cpu_of(be);
+    if (!cpu->words) return false;
+    for (int op = 0; op < OP_COUNT; op++)
+        if (cpu->words[op].run) cpu->kernels[op] = cpu->words[op];
+    return true;
 }
 
 void backend_cpu_exact(backend *be, bool exact)

@@ -1,5 +1,5 @@
-/* The fast CPU backend's inside: its state, and the kernel tables that fast_generic.c, fast_avx2.c and fast_avx512.c
- * compile from the same text (*.inc.c) for vectors of 4, 8 and 16 floats. */
+/* The fast CPU backend's inside: its state, and the kernel tables that fast_generic.c, fast_avx2.c, fast_avx512.c and
+ * fast_avx512vnni.c compile from the same text (*.inc.c) for vectors of 4, 8 and 16 floats. */
 #ifndef CPU_FAST_H
 #define CPU_FAST_H
 
@@ -10,6 +10,7 @@
 typedef struct fast_table {
     const char *isa;
     kernel kernels[OP_COUNT];   /* run == NULL: the reference's */
+    const kernel *words;        /* [OP_COUNT], over those, with products of 16-bit integers; NULL: none */
     void (*adamw)(backend *be, const adamw *o, int64_t n, float *p, const float *g, float *m, float *v);
     void (*lerp)(backend *be, int64_t n, float *dst, const float *src, float keep);
     void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);
@@ -17,11 +18,12 @@ typedef struct fast_table {
     double (*peak)(backend *be);
 } fast_table;
 
-extern const fast_table fast_generic, fast_avx2, fast_avx512;
+extern const fast_table fast_generic, fast_avx2, fast_avx512, fast_avx512vnni;
 
 typedef struct cpu_backend {
     backend base;
     kernel kernels[OP_COUNT];
+    const kernel *words;        /* fast_table's */
     pack_table packs;
     team *team;
     char detail[64];

@@ -13,9 +13,26 @@
 #include "cpu/fast_move.inc.c"
 #include "cpu/fast_train.inc.c"
 #include "cpu/fast_peak.inc.c"
+#ifdef WORDS
+#include "cpu/words_gemm.inc.c"
+#include "cpu/words_linear.inc.c"
+#include "cpu/words_winograd.inc.c"
+#include "cpu/words_conv.inc.c"
+#include "cpu/words_attention.inc.c"
+#endif
 
 #define ROW(name, ...) [OP_##name] = {.run = fast_##name, __VA_ARGS__}
 #define PACKED(name, ...) ROW(name, .scratch = name##_scratch, .prepare = name##_prepare, .packs = true, __VA_ARGS__)
+
+#ifdef WORDS
+static const kernel words[OP_COUNT] = {
+    [OP_linear] = {.run = words_linear, .scratch = words_linear_scratch, .prepare = words_linear_prepare,
+                   .packs = true},
+    [OP_conv2d] = {.run = words_conv2d, .scratch = words_conv2d_scratch, .prepare = words_conv2d_prepare, .packs = true,
+                   .work = words_conv2d_work},
+    [OP_attention] = {.run = words_attention, .scratch = words_attention_scratch},
+};
+#endif
 
 const fast_table TABLE = {
     .isa = ISA,
@@ -38,4 +55,7 @@ const fast_table TABLE = {
     },
     .adamw = fast_adamw, .lerp = fast_lerp, .accumulate = fast_accumulate, .sum_squares = fast_sum_squares,
     .peak = fast_peak,
+#ifdef WORDS
+    .words = words,
+#endif
 };

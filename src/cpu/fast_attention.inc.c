@@ -116,6 +116,20 @@ static void attention_softmax(const attention_job *j, float *s, float *o, float 
     }
 }
 
+/* A tile's results and log-sum-exps. */
+static void attention_result(const attention_job *j, const call *c, int64_t b, int64_t h, int64_t first, int64_t rows,
+                             const float *o, const float *top, const float *total)
+{
+    const bool any = attention_limit(j, b) > 0;
+    float *out = (float *)c->out + (b * j->lq + first) * j->c + h * j->width;
+    float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + h) * j->lq + first : NULL;
+    for (int64_t i = 0; i < rows; i++) {
+        const float inverse = any ? 1 / total[i] : 0;
+        for (int64_t k = 0; k < j->width; k++) out[i * j->c + k] = o[i * j->wide + k] * inverse;
+        if (lse) lse[i] = any ? top[i] / LOG2_E + logf(total[i]) : -INFINITY;
+    }
+}
+
 /* One tile of queries of one head. kt, v: that head's panels. */
 static void attention_tile(const attention_job *j, const call *c, int64_t b, int64_t h, int64_t first, const float *kt,
                            const float *v, float *buffer)
@@ -123,7 +137,7 @@ static void attention_tile(const attention_job *j, const call *c, int64_t b, int
     const int64_t rows = j->lq - first < j->queries ? j->lq - first : j->queries, limit = attention_limit(j, b);
     const int64_t at = (b * j->lq + first) * j->c + h * j->width;
     float *q = buffer, *o = q + QUERIES * j->wide, *s = o + QUERIES * j->wide, *top = s + QUERIES * KEYS;
-    float *total = top + QUERIES, *out = (float *)c->out + at;
+    float *total = top + QUERIES;
     attention_queries(j, q, (const float *)c->in[0] + at, rows, j->scale * LOG2_E);
     memset(o, 0, (size_t)(QUERIES * j->wide) * sizeof *o);
     for (int64_t i = 0; i < QUERIES; i++) {
@@ -136,12 +150,7 @@ static void attention_tile(const attention_job *j, const call *c, int64_t b, int
         attention_softmax(j, s, o, top, total, rows, count);
         attention_product(o, j->wide, s, j->keys, rows, v + k * TILE_COLS, j->lk, count, j->width, false);
     }
-    float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + h) * j->lq + first : NULL;
-    for (int64_t i = 0; i < rows; i++) {
-        const float inverse = limit ? 1 / total[i] : 0;
-        for (int64_t k = 0; k < j->width; k++) out[i * j->c + k] = o[i * j->wide + k] * inverse;
-        if (lse) lse[i] = limit ? top[i] / LOG2_E + logf(total[i]) : -INFINITY;
-    }
+    attention_result(j, c, b, h, first, rows, o, top, total);
 }
 
 typedef struct attention_run {

@@ -2,7 +2,7 @@
  * parameter; a weight that is no parameter (tests, computed weights) is packed into scratch at every run. */
 
 /* What a pack holds; part of its key. */
-enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_WINOGRAD, PACK_WINOGRAD_BACKWARD };
+enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_WORDS, PACK_WORDS_WINOGRAD };
 
 /* One panel of a forward weight w [O, depth, taps] of any float type: dst [taps][depth][TILE_COLS]. */
 static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64_t n, int64_t taps, int64_t depth)
@@ -68,7 +68,7 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
     const int kind = backward ? PACK_BACKWARD : PACK_FORWARD;
     pack_table *packs = &cpu_of(c->be)->packs;
     if (!p || !pack_has(packs, p, kind)) {
-        check(!p || p->transient, "%s: its packed copy was not reserved", p->name);
+        check(!p || p->transient || p->compact, "%s: its packed copy was not reserved", p->name);
         const bool stored = p && !backward;    /* the forward packing reads any type */
         const void *data = stored ? p->data : operand(c, 1);
         pack_weight(c->be, scratch, data, stored ? p->type : DT_F32, no, ni, taps, backward);
@@ -83,12 +83,12 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
     return e->data;
 }
 
-/* The parameter that input 1 is, if a packed copy of it is to be kept. */
+/* The parameter that input 1 is, if a packed copy of it is to be kept: of floats, more than a compact one may. */
 static const param *kept_param(const node *n)
 {
     const node *w = n->in[1];
     while (w->op == OP_reshape) w = w->in[0];
-    return w->op == OP_PARAM && !w->param->transient ? w->param : NULL;
+    return w->op == OP_PARAM && !w->param->transient && !w->param->compact ? w->param : NULL;
 }
 
 /* Memory is taken when the plan is made, so that a run can't fail. */

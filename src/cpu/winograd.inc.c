@@ -1,6 +1,7 @@
 /* Winograd's F(4x4, 3x3) for stride 1: 36 multiplications per 4x4 outputs, input and output channel, instead of 144.
- * Y = A^T [sum over channels (G g G^T) * (B^T d B)] A, with points 0, +-1, +-2, infinity. Rounding: about 1e-6 to 1e-5
- * of the largest output, where a direct sum has 1e-7 to 1e-6.
+ * Y = A^T [sum over channels (G g G^T) * (B^T d B)] A, with points 0, +-1/sqrt(2), +-sqrt(2), infinity, which round
+ * least: an error of the products reaches an output 5 times as large, and at most 7 times (the usual 0, +-1, +-2,
+ * infinity: 11 and 31).
  *
  * Input tiles are transformed for a block of tiles; then each thread takes groups of panels of outputs: it transforms
  * their weights from the plain packed ones (kept transformed they would take 4 times the memory, which a large model
@@ -17,6 +18,9 @@ enum {
     WINO_TILES = 192,                /* of a block, at most */
     WINO_BYTES = 8 << 20,            /* of a block's transformed input, about */
 };
+
+#define WINO_LOW 0.70710678f      /* 1/sqrt(2) */
+#define WINO_HIGH 1.41421356f     /* sqrt(2) */
 
 typedef struct wino_job {
     conv_view v;
@@ -46,57 +50,70 @@ static int64_t odd_lines(int64_t floats)
 static inline __attribute__((always_inline)) void wino_input(vf *d, int step)
 {
     const vf d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
-    const vf a = d4 - 4.0f * d2, b = d3 - 4.0f * d1, c = d4 - d2, e = 2.0f * (d3 - d1);
-    d[0] = 4.0f * d0 - 5.0f * d2 + d4;
+    const vf a = d4 - 2.0f * d2, b = WINO_LOW * (d3 - 2.0f * d1);
+    const vf c = d4 - 0.5f * d2, e = WINO_HIGH * (d3 - 0.5f * d1);
+    d[0] = d0 - 2.5f * d2 + d4;
     d[step] = a + b;
     d[2 * step] = a - b;
     d[3 * step] = c + e;
     d[4 * step] = c - e;
-    d[5 * step] = 4.0f * d1 - 5.0f * d3 + d5;
+    d[5 * step] = d1 - 2.5f * d3 + d5;
 }
 
 static inline __attribute__((always_inline)) void wino_output(vf *y, int y_step, const vf *m, int step)
 {
-    const vf a = m[step] + m[2 * step], b = m[step] - m[2 * step];
-    const vf c = m[3 * step] + m[4 * step], d = m[3 * step] - m[4 * step];
+    const vf a = m[step] + m[2 * step], b = WINO_LOW * (m[step] - m[2 * step]);
+    const vf c = m[3 * step] + m[4 * step], d = WINO_HIGH * (m[3 * step] - m[4 * step]);
     y[0] = m[0] + a + c;
-    y[y_step] = b + 2.0f * d;
-    y[2 * y_step] = a + 4.0f * c;
-    y[3 * y_step] = b + 8.0f * d + m[5 * step];
+    y[y_step] = b + d;
+    y[2 * y_step] = 0.5f * a + 2.0f * c;
+    y[3 * y_step] = 0.5f * b + 2.0f * d + m[5 * step];
 }
 
 static inline __attribute__((always_inline)) void wino_weight(vf *u, int u_step, vf g0, vf g1, vf g2)
 {
-    const vf s = (g0 + g2) * (1.0f / 6), t = g1 * (1.0f / 6);
-    const vf p = g0 * (1.0f / 24) + s - g0 * (1.0f / 6), q = g1 * (1.0f / 12);
-    u[0] = g0 * 0.25f;
-    u[u_step] = -(s + t);
-    u[2 * u_step] = t - s;
+    const vf s = (g0 + 0.5f * g2) * (-2.0f / 3), t = g1 * (-2.0f / 3 * WINO_LOW);
+    const vf p = (g0 + 2.0f * g2) * (1.0f / 6), q = g1 * (1.0f / 6 * WINO_HIGH);
+    u[0] = g0;
+    u[u_step] = s + t;
+    u[2 * u_step] = s - t;
     u[3 * u_step] = p + q;
     u[4 * u_step] = p - q;
     u[5 * u_step] = g2;
 }
 
-/* One tile's 6x6 window of the input, transformed into column `at` of the block. */
-static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
+/* Where the pixels of one tile's 6x6 window of the input lie. */
+static void wino_window(const wino_job *j, int64_t tile, const float *from[WINO])
 {
     const conv_view *v = &j->v;
     const int64_t b = tile / (j->down * j->across), ty = tile / j->across % j->down, tx = tile % j->across;
-    const float *from[WINO];
     for (int i = 0; i < WINO; i++) {
         const int64_t y = 4 * ty - v->top + i / 6, x = 4 * tx - v->left + i % 6;
         const bool inside = y >= 0 && y < v->h && x >= 0 && x < v->w;
         from[i] = inside ? v->data + ((b * v->h + y) * v->w + x) * v->channels : v->zeros;
     }
+}
+
+/* B^T d B of V channels from k on. */
+static inline __attribute__((always_inline)) void wino_transform(vf d[WINO], const float *const from[WINO], int64_t k)
+{
+#pragma GCC unroll 36
+    for (int i = 0; i < WINO; i++) d[i] = load(from[i] + k);
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; i++) wino_input(d + i, 6);
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; i++) wino_input(d + 6 * i, 1);
+}
+
+/* One tile's window, transformed into column `at` of the block. */
+static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
+{
+    const float *from[WINO];
+    wino_window(j, tile, from);
     for (int64_t k = 0; k < j->depth; k += V) {
         float *to = j->input + at * j->row_step + k / j->chunk * j->chunk_step + k % j->chunk;
         vf d[WINO];
-#pragma GCC unroll 36
-        for (int i = 0; i < WINO; i++) d[i] = load(from[i] + k);
-#pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) wino_input(d + i, 6);
-#pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) wino_input(d + 6 * i, 1);
+        wino_transform(d, from, k);
 #pragma GCC unroll 36
         for (int i = 0; i < WINO; i++) store(to + i * j->f_step, d[i]);
     }
@@ -173,6 +190,15 @@ static inline __attribute__((always_inline)) void wino_finish(const wino_job *j,
     }
 }
 
+/* The outputs of tiles t of the block and the panels, from sums. */
+static void wino_finish_group(const wino_job *j, span t, span panels, const float *sums)
+{
+    for (int64_t i = t.first; i < t.end && j->first + i < j->tiles; i++)
+        for (int64_t p = 0; p < panels.end - panels.first; p++)
+            for (int64_t c = 0, n0 = (panels.first + p) * TILE_COLS; c < TILE_COLS && n0 + c < j->n; c += V)
+                wino_finish(j, j->first + i, sums + (p * j->block + i) * TILE_COLS + c, n0 + c);
+}
+
 /* One group of panels of outputs, for tiles t of the block. */
 static void wino_group(const wino_job *j, span t, span panels, float *own)
 {
@@ -185,10 +211,7 @@ static void wino_group(const wino_job *j, span t, span panels, float *own)
                                   u + p * depth * TILE_COLS);
         wino_multiply(j, u, k, depth, count, t, sums);
     }
-    for (int64_t i = t.first; i < t.end && j->first + i < j->tiles; i++)
-        for (int64_t p = 0; p < count; p++)
-            for (int64_t c = 0, n0 = (panels.first + p) * TILE_COLS; c < TILE_COLS && n0 + c < j->n; c += V)
-                wino_finish(j, j->first + i, sums + (p * j->block + i) * TILE_COLS + c, n0 + c);
+    wino_finish_group(j, t, panels, sums);
 }
 
 static int64_t wino_thread_floats(const wino_job *j)
@@ -270,14 +293,15 @@ static void wino_share(const backend *be, wino_job *j)
     if (j->parts > pieces) j->parts = pieces;
 }
 
-static void wino_run(const backend *be, wino_job *j)
+/* input, group: the spans over tiles and over groups x parts, on ctx, which holds j. */
+static void wino_run(const backend *be, wino_job *j, span_job *input, span_job *group, const void *ctx)
 {
     for (j->first = 0; j->first < j->tiles; j->first += j->block) {
         j->count = j->tiles - j->first < j->block ? j->tiles - j->first : j->block;
         wino_share(be, j);
-        run_spans(be, round_up(j->count, TAIL_ROWS), 1, 100 * (double)j->depth, wino_input_span, j);
+        run_spans(be, round_up(j->count, TAIL_ROWS), 1, 100 * (double)j->depth, input, ctx);
         run_spans(be, j->groups * j->parts, 1,
                   (double)(WINO * j->count * j->depth) * (double)wino_panels(j) / (double)(j->groups * j->parts),
-                  wino_group_span, j);
+                  group, ctx);
     }
 }

@@ -21,7 +21,8 @@ typedef struct wino_dw_job {
 /* 4 -> 6, by A */
 static inline __attribute__((always_inline)) void wino_spread(vf *z, int z_step, vf y0, vf y1, vf y2, vf y3)
 {
-    const vf a = y0 + y2, b = y1 + y3, c = y0 + 4.0f * y2, d = 2.0f * y1 + 8.0f * y3;
+    const vf a = y0 + 0.5f * y2, b = WINO_LOW * (y1 + 0.5f * y3);
+    const vf c = y0 + 2.0f * y2, d = WINO_HIGH * (y1 + 2.0f * y3);
     z[0] = y0;
     z[z_step] = a + b;
     z[2 * z_step] = a - b;
@@ -33,10 +34,10 @@ static inline __attribute__((always_inline)) void wino_spread(vf *z, int z_step,
 /* 6 -> 3, by G^T */
 static inline __attribute__((always_inline)) void wino_gather(vf *r, int r_step, const vf *s, int step)
 {
-    const vf a = (s[step] + s[2 * step]) * (1.0f / 6), b = s[3 * step] + s[4 * step];
-    r[0] = s[0] * 0.25f - a + b * (1.0f / 24);
-    r[r_step] = (s[2 * step] - s[step]) * (1.0f / 6) + (s[3 * step] - s[4 * step]) * (1.0f / 12);
-    r[2 * r_step] = b * (1.0f / 6) - a + s[5 * step];
+    const vf a = (s[step] + s[2 * step]) * (1.0f / 3), b = (s[3 * step] + s[4 * step]) * (1.0f / 6);
+    r[0] = s[0] - 2.0f * a + b;
+    r[r_step] = (s[2 * step] - s[step]) * (2.0f / 3 * WINO_LOW) + (s[3 * step] - s[4 * step]) * (1.0f / 6 * WINO_HIGH);
+    r[2 * r_step] = 2.0f * b - a + s[5 * step];
 }
 
 /* One tile's 4x4 window of the gradient, transformed into row `at` of the block; zero where there is no output. */

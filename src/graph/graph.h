@@ -31,6 +31,7 @@ typedef struct param {
     bool trainable;
     bool optional;       /* a file may lack it; fine-tuning then draws it */
     bool transient;      /* changes between runs: a backend keeps nothing made of it */
+    bool compact;        /* a backend keeps nothing made of it that is larger than its data */
     int index;           /* position in its paramset */
     uint64_t version;    /* raised by whoever changes data: invalidates what backends packed */
     int init;            /* nn/param.h: how a fresh one is drawn */

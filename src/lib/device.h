@@ -5,7 +5,8 @@
 #include "graph/backend.h"
 
 /* device: "cpu" (or NULL). threads 0: as many as affinity and quota allow. NULL with *err on failure; be->close(be)
- * ends it. */
-backend *device_open(const char *device, int threads, bool exact, const char *isa, m2m_error *err);
+ * ends it. exact: no Winograd convolutions; fast: products of 16-bit integers, for which the processor must have an
+ * instruction; not both. */
+backend *device_open(const char *device, int threads, bool exact, bool fast, const char *isa, m2m_error *err);
 
 #endif

@@ -137,7 +137,7 @@ static void keep_small(paramset *params)
     bool large = paramset_bytes(params) > (size_t)512 << 20;
     for (int i = 0; i < paramset_count(params); i++) {
         param *p = paramset_at(params, i);
-        if (large && p->type != DT_F32 && p->mapped) p->transient = true;
+        if (large && p->type != DT_F32 && p->mapped) p->compact = true;
     }
 }
 

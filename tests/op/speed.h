@@ -133,8 +133,10 @@ static int speed_run(int argc, char **argv)
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    backend_cpu_exact(be, argc > 4);
-    printf("%s: %s%s\n", be->name, be->detail, argc > 4 ? ", exact" : "");
+    const char *how = argc > 4 ? argv[4] : "";   /* exact, words */
+    backend_cpu_exact(be, !strcmp(how, "exact"));
+    if (!strcmp(how, "words")) backend_cpu_words(be);
+    printf("%s: %s %s\n", be->name, be->detail, how);
     for (size_t i = 0; i < sizeof speed_cases / sizeof *speed_cases; i++)
         if (argc <= 3 || !strcmp(argv[3], "-") || !strcmp(op_name(speed_cases[i].op), argv[3]))
             speed_case(&speed_cases[i], be);

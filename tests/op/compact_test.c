@@ -26,7 +26,7 @@ static node *net(nn *n, node *x)
     return nn_linear(n, "line", x, 2 * WIDTH, true);
 }
 
-static void run(dtype type, bool transient, bool exact, float *out)
+static void run(dtype type, bool compact, bool exact, float *out)
 {
     m2m_error err = {0};
     paramset *params = paramset_new();
@@ -39,7 +39,7 @@ static void run(dtype type, bool transient, bool exact, float *out)
     must(nn_finish(&n, &err), &err);
     for (int i = 0; i < paramset_count(params); i++) {
         fill(paramset_at(params, i), type, (uint64_t)i);
-        paramset_at(params, i)->transient = transient;
+        paramset_at(params, i)->compact = compact;
     }
     exec *e = exec_new(n.g, be, &y, 1, &err);
     if (!e) fail_msg("%s", err.msg);

@@ -1,0 +1,14 @@
+/* The fast kernels for AVX-512 with VNNI: those of fast_avx512.c, and products of 16-bit integers. */
+#include <immintrin.h>
+
+#define V 16
+#define TABLE fast_avx512vnni
+#define ISA "avx512vnni"
+#define VMAX(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
+#define VMIN(a, b) ((vf)_mm512_min_ps((__m512)(a), (__m512)(b)))
+#define CHOOSE(mask, yes, no) \
+    ((vf)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)(mask)), (__m512)(no), (__m512)(yes)))
+#define TILE_ROWS 8
+#define TAIL_ROWS 4
+#define WORDS
+#include "cpu/fast.inc.c"

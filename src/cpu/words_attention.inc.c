@@ -1,0 +1,217 @@
+/* Fused attention (fast_attention.inc.c) in integers of 16 bits. Queries and keys are rounded row by row over a head's
+ * width, values column by column over a block of keys, and so are a query's probabilities of that block: with the
+ * norm that they have, so that one that stands out keeps its digits. Softmax and sums stay in float. */
+
+enum {
+    WORDS_QUERIES = 3 * TILE_ROWS,
+    WORDS_KEYS = 8 * TILE_COLS,
+    WORDS_WIDTH = 1024,          /* of a head, at most */
+};
+
+/* Sizes of one head's keys and values in words, in floats. */
+typedef struct words_heads {
+    attention_job j;
+    int64_t blocks, tiles;       /* of keys; of queries */
+    int64_t k_size, k_scales, v_size, v_scales, row;
+} words_heads;
+
+static words_heads words_heads_of(const node *n)
+{
+    words_heads w = {.j = attention_sizes(n)};
+    attention_job *j = &w.j;
+    j->queries = WORDS_QUERIES;
+    j->keys = WORDS_KEYS;
+    w.blocks = (j->lk + WORDS_KEYS - 1) / WORDS_KEYS;
+    w.tiles = (j->lq + j->queries - 1) / j->queries;
+    w.k_size = j->long_lk * j->width / 2;
+    w.k_scales = j->long_lk * words_pieces(j->width);
+    w.v_size = round_up(j->lk, 2) * j->wide / 2;
+    w.v_scales = w.blocks * j->wide;
+    w.row = words_stride(j->width);
+    return w;
+}
+
+static bool words_attention_fit(const node *n)
+{
+    const int64_t width = n->in[0]->shape.dim[2] / n->attr.heads;
+    return width % 32 == 0 && width <= WORDS_WIDTH && n->in[1]->shape.dim[1] > 0;
+}
+
+static int64_t words_head_floats(const words_heads *w)
+{
+    return round_up(w->k_size + w->k_scales + w->v_size + w->v_scales, 16);
+}
+
+/* Queries in words, results [..][wide], scores [..][keys], probabilities in words, top and total. */
+static int64_t words_thread_floats(const words_heads *w)
+{
+    return round_up(WORDS_QUERIES * (w->row + w->j.wide + WORDS_KEYS + WORDS_KEYS / 2 + 2), 16);
+}
+
+static size_t words_attention_scratch(const backend *be, const node *n)
+{
+    if (!words_attention_fit(n)) return attention_scratch(be, n);
+    const words_heads w = words_heads_of(n);
+    return (size_t)(w.j.b / w.j.r * w.j.heads * words_head_floats(&w) + be->threads * words_thread_floats(&w)) *
+           sizeof(float);
+}
+
+/* Keys [lk, width], c apart, as panels [lk/COLS][width/2][COLS][2]; scales [lk/COLS][pieces][COLS]. */
+static void words_pack_keys(const words_heads *w, int32_t *to, float *scale, const float *k)
+{
+    const attention_job *j = &w->j;
+    const int64_t pairs = j->width / 2, pieces = words_pieces(j->width), head = words_head(j->width);
+    float row[16 + WORDS_WIDTH / 2];
+    for (int64_t i = 0; i < j->long_lk; i++) {
+        if (i < j->lk) words_row(row, k + i * j->c, j->width);
+        else memset(row, 0, (size_t)w->row * sizeof *row);
+        const int64_t panel = i / TILE_COLS, column = i % TILE_COLS;
+        const int32_t *from = (const int32_t *)(row + head);
+        for (int64_t p = 0; p < pieces; p++) scale[(panel * pieces + p) * TILE_COLS + column] = row[p];
+        for (int64_t p = 0; p < pairs; p++) to[(panel * pairs + p) * TILE_COLS + column] = from[p];
+    }
+}
+
+/* Values [lk, width], c apart, as panels [wide/COLS][lk/2][COLS][2]; scales [blocks][wide]. */
+static void words_pack_values(const words_heads *w, int16_t *to, float *scale, const float *v)
+{
+    const attention_job *j = &w->j;
+    float plain[WORDS_KEYS * TILE_COLS];
+    for (int64_t col = 0; col < j->wide; col += TILE_COLS, to += round_up(j->lk, 2) * TILE_COLS)
+        for (int64_t b = 0; b < w->blocks; b++) {
+            const int64_t first = b * WORDS_KEYS, left = j->lk - first, count = left < WORDS_KEYS ? left : WORDS_KEYS;
+            memset(plain + count * TILE_COLS, 0, count % 2 * TILE_COLS * sizeof *plain);
+            for (int64_t i = 0; i < count; i++)
+                memcpy(plain + i * TILE_COLS, v + (first + i) * j->c + col, TILE_COLS * sizeof *plain);
+            words_pack_piece(to + first * TILE_COLS, scale + b * j->wide + col, plain, round_up(count, 2));
+        }
+}
+
+/* c [rows, columns] (+)= rows times panels `step` integers apart, scales `scale_step` apart. */
+static void words_multiply(const words_tile *part, const words_row_ptr *row, const int16_t *b, int64_t step,
+                           int64_t scale_step, int64_t columns)
+{
+    words_tile t = *part;
+    t.cols = TILE_COLS;
+    t.bias = no_bias;
+    for (int64_t col = 0; col < columns; col += TILE_COLS, b += step, t.scale += scale_step)
+        for (int64_t i = 0; i < part->rows;) {
+            t.c = part->c + i * t.ldc + col;
+            t.rows = part->rows - i;
+            i += words_tile_rows(&t, row + i, b);
+        }
+}
+
+/* As attention_softmax; the probabilities go to p in words. */
+static void words_softmax(const attention_job *j, float *s, float *o, float *top, float *total, int16_t *words,
+                          words_row_ptr *p, int64_t rows, int64_t count)
+{
+    for (int64_t i = 0; i < rows; i++, s += WORDS_KEYS, o += j->wide, words += WORDS_KEYS) {
+        for (int64_t k = count; k < round_up(count, V); k++) s[k] = -INFINITY;
+        vf high = splat(top[i]);
+        for (int64_t k = 0; k < count; k += V) high = vmax(high, load(s + k));
+        const float peak = _mm512_reduce_max_ps((__m512)high), shrink = exp2f(top[i] - peak);
+        vf sum = splat(0), squares = splat(0);
+        for (int64_t k = 0; k < count; k += V) {
+            const vf e = vexp2_below(load(s + k) - peak);
+            store(s + k, e);
+            sum += e;
+            squares += e * e;
+        }
+        const float norm = sqrtf(_mm512_reduce_add_ps((__m512)squares));
+        words_round(words, s, round_up(count, V), words_inverse_of(norm));
+        p[i] = (words_row_ptr){(const int32_t *)words, words_scale_of(norm)};
+        total[i] = total[i] * shrink + _mm512_reduce_add_ps((__m512)sum);
+        top[i] = peak;
+        for (int64_t k = 0; k < j->wide && shrink != 1; k += V) store(o + k, load(o + k) * shrink);
+    }
+}
+
+/* One tile of queries of one head. head: that head's keys and values. */
+static void words_queries(const words_heads *w, const call *c, int64_t b, int64_t h, int64_t first, const float *head,
+                          float *buffer)
+{
+    const attention_job *j = &w->j;
+    const int64_t rows = j->lq - first < j->queries ? j->lq - first : j->queries, limit = attention_limit(j, b);
+    const int64_t pieces = words_pieces(j->width), at = (b * j->lq + first) * j->c + h * j->width;
+    const float *k_scale = head + w->k_size, *v = k_scale + w->k_scales, *v_scale = v + w->v_size;
+    float *q = buffer, *o = q + WORDS_QUERIES * w->row, *s = o + WORDS_QUERIES * j->wide;
+    int16_t *words = (int16_t *)(s + WORDS_QUERIES * WORDS_KEYS);
+    float *top = s + WORDS_QUERIES * (WORDS_KEYS + WORDS_KEYS / 2), *total = top + WORDS_QUERIES;
+    words_row_ptr row[WORDS_QUERIES];
+    for (int64_t i = 0; i < WORDS_QUERIES; i++) {
+        words_row(q + i * w->row, (const float *)c->in[0] + at + (i < rows ? i : rows - 1) * j->c, j->width);
+        top[i] = -INFINITY;
+        total[i] = 0;
+    }
+    memset(o, 0, (size_t)(WORDS_QUERIES * j->wide) * sizeof *o);
+    for (int64_t k = 0; k < limit; k += WORDS_KEYS) {
+        const int64_t count = limit - k < WORDS_KEYS ? limit - k : WORDS_KEYS;
+        for (int64_t p = 0; p < pieces; p++) {
+            const span depth = words_piece(j->width, p);
+            for (int64_t i = 0; i < WORDS_QUERIES; i++) {
+                const float *from = q + i * w->row;
+                row[i] = (words_row_ptr){(const int32_t *)(from + words_head(j->width) + depth.first / 2),
+                                         from[p] * j->scale * LOG2_E};
+            }
+            const words_tile scores = {.pairs = (depth.end - depth.first) / 2, .c = s, .ldc = WORDS_KEYS, .rows = rows,
+                                       .first = p == 0, .scale = k_scale + (k * pieces + p * TILE_COLS)};
+            words_multiply(&scores, row, (const int16_t *)head + k * j->width + depth.first * TILE_COLS,
+                           j->width * TILE_COLS, pieces * TILE_COLS, count);
+        }
+        words_softmax(j, s, o, top, total, words, row, rows, count);
+        for (int64_t i = rows; i < WORDS_QUERIES; i++) row[i] = row[rows - 1];
+        const words_tile result = {.pairs = (count + 1) / 2, .c = o, .ldc = j->wide, .rows = rows,
+                                   .scale = v_scale + k / WORDS_KEYS * j->wide};
+        words_multiply(&result, row, (const int16_t *)v + k * TILE_COLS, round_up(j->lk, 2) * TILE_COLS, TILE_COLS,
+                       j->wide);
+    }
+    attention_result(j, c, b, h, first, rows, o, top, total);
+}
+
+typedef struct words_attention_run {
+    words_heads w;
+    const call *c;
+    float *heads, *own;
+} words_attention_run;
+
+static void words_heads_span(const void *ctx, span s, int worker)
+{
+    const words_attention_run *r = ctx;
+    const words_heads *w = &r->w;
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const int64_t at = i / w->j.heads * w->j.lk * w->j.c + i % w->j.heads * w->j.width;
+        float *k = r->heads + i * words_head_floats(w), *v = k + w->k_size + w->k_scales;
+        words_pack_keys(w, (int32_t *)k, k + w->k_size, (const float *)r->c->in[1] + at);
+        words_pack_values(w, (int16_t *)v, v + w->v_size, (const float *)r->c->in[2] + at);
+    }
+}
+
+static void words_queries_span(const void *ctx, span s, int worker)
+{
+    const words_attention_run *r = ctx;
+    const words_heads *w = &r->w;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const int64_t b = i / (w->j.heads * w->tiles), h = i / w->tiles % w->j.heads;
+        words_queries(w, r->c, b, h, i % w->tiles * w->j.queries,
+                      r->heads + (b / w->j.r * w->j.heads + h) * words_head_floats(w),
+                      r->own + worker * words_thread_floats(w));
+    }
+}
+
+static void words_attention(const call *c)
+{
+    if (!words_attention_fit(c->n)) {
+        fast_attention(c);
+        return;
+    }
+    words_attention_run r = {.w = words_heads_of(c->n), .c = c, .heads = c->scratch};
+    attention_job *j = &r.w.j;
+    j->lens = c->in[3];
+    const int64_t heads = j->b / j->r * j->heads;
+    r.own = r.heads + heads * words_head_floats(&r.w);
+    run_spans(c->be, heads, 1, 4 * (double)(j->lk * j->width), words_heads_span, &r);
+    run_spans(c->be, j->b * j->heads * r.w.tiles, 1, (double)(j->queries * j->lk * j->width) / 16, words_queries_span,
+              &r);
+}

@@ -1,0 +1,262 @@
+/* The matrix product of gemm.inc.c in integers of 16 bits: one instruction (VNNI's vpdpwssd) does twice the
+ * multiply-adds of one in floats.
+ *
+ * A vector along the depth (a row of A, a column of B, at most WORDS_DEPTH long: a piece) is divided by its norm and
+ * rounded to integers of norm WORDS_TOP. By Cauchy and Schwarz the sum of products of two such vectors is at most
+ * WORDS_TOP^2 < 2^31, so that sums never overflow; C gets them times both scales, piece by piece, in float. An
+ * element is off by at most norm / (2 WORDS_TOP): about 1.6e-4 of what is typical in a piece of 320, where bf16's is
+ * 1e-3.
+ *
+ * A row in words is [scales of its pieces, as floats][depth integers]; see words_head. B is packed as
+ * [n/TILE_COLS][taps][depth/2][TILE_COLS][2], its scales as [n/TILE_COLS][taps][pieces][TILE_COLS]. */
+
+enum {
+    WORDS_DEPTH = 320,                /* of a piece, at most */
+    WORDS_TOP = 32000,
+    WORDS_ROWS = 24 * TILE_ROWS,      /* of a block */
+    WORDS_BYTES = 512 << 10,          /* of a block's rows, about */
+};
+
+static inline float words_scale_of(float norm)
+{
+    return norm * (1.0f / WORDS_TOP);
+}
+
+/* Not a number and infinity stay in the scale, so that they reach the result. */
+static inline float words_inverse_of(float norm)
+{
+    return norm > 0 ? WORDS_TOP / norm : 0;
+}
+
+static inline float words_norm(const float *x, int64_t n)
+{
+    vf sum = splat(0);
+    for (int64_t k = 0; k < n; k += V) {
+        const vf v = load_row(x, k, n);
+        sum += v * v;
+    }
+    return sqrtf(_mm512_reduce_add_ps((__m512)sum));
+}
+
+static inline __m256i words_of(vf x)
+{
+    return _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32((__m512)x));
+}
+
+static inline void words_round(int16_t *to, const float *x, int64_t n, float inverse)
+{
+    for (int64_t k = 0; k < n; k += V) _mm256_storeu_si256((__m256i *)(to + k), words_of(load_row(x, k, n) * inverse));
+}
+
+static int64_t words_pieces(int64_t depth)
+{
+    return (depth + WORDS_DEPTH - 1) / WORDS_DEPTH;
+}
+
+static span words_piece(int64_t depth, int64_t k)
+{
+    return span_of(depth, 2 * V, words_pieces(depth), k);
+}
+
+/* Floats before a row's integers, and of the whole row; depth is a multiple of 16. */
+static int64_t words_head(int64_t depth)
+{
+    return round_up(words_pieces(depth), 16);
+}
+
+static int64_t words_stride(int64_t depth)
+{
+    return words_head(depth) + depth / 2;
+}
+
+static void words_row(float *row, const float *x, int64_t depth)
+{
+    int16_t *to = (int16_t *)(row + words_head(depth));
+    for (int64_t p = 0; p < words_pieces(depth); p++) {
+        const span k = words_piece(depth, p);
+        const float norm = words_norm(x + k.first, k.end - k.first);
+        row[p] = words_scale_of(norm);
+        words_round(to + k.first, x + k.first, k.end - k.first, words_inverse_of(norm));
+    }
+}
+
+/* A tile's factors and place: as tile_job. row[i]: scale and integers of one piece. */
+typedef struct words_tile {
+    int64_t pairs;                     /* half the depth */
+    float *c;
+    int64_t ldc, rows, cols;           /* rows: left */
+    bool first;
+    const float *bias, *scale;         /* [TILE_COLS] each */
+} words_tile;
+
+typedef struct words_row_ptr {
+    const int32_t *pairs;
+    float scale;
+} words_row_ptr;
+
+/* sum += a . b in pairs. As an instruction: gcc 12 copies the sums round the intrinsic. */
+static inline __attribute__((always_inline)) void words_add(__m512i *sum, __m512i a, __m512i b)
+{
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
+}
+
+static inline __attribute__((always_inline)) void words_tile_of(int height, const words_tile *j,
+                                                                const words_row_ptr *row, const int16_t *b)
+{
+    __m512i sum[TILE_ROWS][TILE_VECS];
+    const int32_t *a[TILE_ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < height; i++) {
+        sum[i][0] = sum[i][1] = _mm512_setzero_si512();
+        a[i] = row[i].pairs;
+    }
+    for (int64_t k = 0; k < j->pairs; k++, b += 2 * TILE_COLS) {
+        const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 2 * V);
+#pragma GCC unroll 8
+        for (int i = 0; i < height; i++) {
+            const __m512i x = _mm512_set1_epi32(a[i][k]);
+            words_add(&sum[i][0], x, b0);
+            words_add(&sum[i][1], x, b1);
+        }
+    }
+    vf acc[TILE_ROWS][TILE_VECS];
+    const vf s0 = load(j->scale), s1 = load(j->scale + V);
+#pragma GCC unroll 8
+    for (int i = 0; i < height; i++) {
+        acc[i][0] = (vf)_mm512_cvtepi32_ps(sum[i][0]) * (s0 * row[i].scale);
+        acc[i][1] = (vf)_mm512_cvtepi32_ps(sum[i][1]) * (s1 * row[i].scale);
+    }
+    tile_store(height, acc, j->c, j->ldc, j->rows, j->cols, j->first, j->bias);
+}
+
+/* Not inline: there the row pointers would leave the registers. */
+static __attribute__((noinline)) void words_tile_whole(const words_tile *j, const words_row_ptr *row, const int16_t *b)
+{
+    words_tile_of(TILE_ROWS, j, row, b);
+}
+
+static __attribute__((noinline)) void words_tile_tail(const words_tile *j, const words_row_ptr *row, const int16_t *b)
+{
+    words_tile_of(TAIL_ROWS, j, row, b);
+}
+
+/* Computes the next tile and says how many rows it took. */
+static int words_tile_rows(const words_tile *j, const words_row_ptr *row, const int16_t *b)
+{
+    const int height = tile_height(j->rows);
+    if (height == TILE_ROWS) words_tile_whole(j, row, b);
+    else words_tile_tail(j, row, b);
+    return height;
+}
+
+typedef struct words_product {
+    product p;                        /* sizes, bias, c; rows gives rows in words, or floats where `plain` */
+    bool plain;                       /* rows are floats: each block's are rounded first (one tap) */
+    const int16_t *b;
+    const float *scale;
+    float *own;                       /* per thread, where plain: words_own floats */
+    int64_t block;                    /* rows of a block, at most */
+} words_product;
+
+static int64_t words_block(int64_t depth)
+{
+    const int64_t fit = WORDS_BYTES / (4 * words_stride(depth)) / TILE_ROWS * TILE_ROWS;
+    return fit > WORDS_ROWS ? WORDS_ROWS : fit < 2 * TILE_ROWS ? 2 * TILE_ROWS : fit;
+}
+
+static int64_t words_own(int64_t depth)
+{
+    return words_block(depth) * words_stride(depth);
+}
+
+/* Piece k of tap t, on rows r and the panels in cols. */
+static void words_part(const words_product *w, int64_t t, int64_t k, const row_ptr *row, span r, span cols)
+{
+    const product *p = &w->p;
+    const int64_t pieces = words_pieces(p->depth), head = words_head(p->depth), count = r.end - r.first;
+    const span depth = words_piece(p->depth, k);
+    words_row_ptr at[WORDS_ROWS + TILE_ROWS];
+    for (int64_t i = 0; i < round_up(count, TILE_ROWS); i++) {
+        const float *from = row[i < count ? i : count - 1];
+        at[i] = (words_row_ptr){(const int32_t *)(from + head + depth.first / 2), from[k]};
+    }
+    for (int64_t j = cols.first; j < cols.end; j += TILE_COLS) {
+        const int64_t panel = j / TILE_COLS * p->taps + t, width = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
+        float bias[TILE_COLS] = {0};
+        for (int64_t i = 0; p->bias && i < width; i++) bias[i] = p->bias[j + i];
+        words_tile job = {.pairs = (depth.end - depth.first) / 2, .ldc = p->ldc, .cols = width,
+                          .first = t == 0 && k == 0, .bias = bias,
+                          .scale = w->scale + (panel * pieces + k) * TILE_COLS};
+        const int16_t *b = w->b + (panel * p->depth + depth.first) * TILE_COLS;
+        for (int64_t i = 0; i < count;) {
+            job.c = p->c + (r.first + i) * p->ldc + j;
+            job.rows = count - i;
+            i += words_tile_rows(&job, at + i, b);
+        }
+    }
+}
+
+static void words_rows(const words_product *w, span r, span cols, float *own)
+{
+    const product *p = &w->p;
+    const int64_t count = r.end - r.first, stride = words_stride(p->depth), pieces = words_pieces(p->depth);
+    row_ptr row[WORDS_ROWS];
+    if (w->plain) {
+        p->rows(p->ctx, 0, r.first, count, row);
+        for (int64_t i = 0; i < count; i++) {
+            words_row(own + i * stride, row[i], p->depth);
+            row[i] = own + i * stride;
+        }
+    }
+    const int64_t wide = p->taps * pieces > 1 ? BLOCK_COLS : cols.end - cols.first;   /* as in product_part */
+    for (int64_t j = cols.first; j < cols.end; j += wide)
+        for (int64_t t = 0; t < p->taps; t++) {
+            if (!w->plain) p->rows(p->ctx, t, r.first, count, row);
+            for (int64_t k = 0; k < pieces; k++)
+                words_part(w, t, k, row, r, (span){j, j + wide < cols.end ? j + wide : cols.end});
+        }
+}
+
+/* Item i: block of rows i % blocks and group of columns i / blocks. */
+static void words_span(const void *ctx, span s, int worker)
+{
+    const words_product *w = ctx;
+    const product *p = &w->p;
+    for (int64_t i = s.first; i < s.end; i++)
+        words_rows(w, span_of(p->m, TILE_ROWS, p->blocks, i % p->blocks),
+                   span_of(p->n, TILE_COLS, p->groups, i / p->blocks),
+                   w->own ? w->own + worker * words_own(p->depth) : NULL);
+}
+
+static void words_all(const backend *be, words_product *w)
+{
+    product *p = &w->p;
+    const int64_t panels = (p->n + TILE_COLS - 1) / TILE_COLS, wanted = 4 * be->threads;
+    p->blocks = (p->m + words_block(p->depth) - 1) / words_block(p->depth);
+    p->groups = (wanted + p->blocks - 1) / p->blocks;
+    if (p->groups > panels) p->groups = panels;
+    const double work = (double)p->m * (double)p->n * (double)(p->taps * p->depth) / 32;
+    run_spans(be, p->blocks * p->groups, 1, work / (double)(p->blocks * p->groups), words_span, w);
+}
+
+/* One piece of one panel of B: columns j .. j+width-1 of s, element (k, c) at s[k * TILE_COLS + c], zero-padded. */
+static void words_pack_piece(int16_t *dst, float *scale, const float *s, int64_t depth)
+{
+    for (int v = 0; v < TILE_COLS; v += V) {
+        vf sum = splat(0);
+        for (int64_t k = 0; k < depth; k++) sum += load(s + k * TILE_COLS + v) * load(s + k * TILE_COLS + v);
+        float norm[V], inverse[V];
+        store(norm, sum);
+        for (int i = 0; i < V; i++) {
+            norm[i] = sqrtf(norm[i]);
+            scale[v + i] = words_scale_of(norm[i]);
+            inverse[i] = words_inverse_of(norm[i]);
+        }
+        const vf by = load(inverse);
+        for (int64_t k = 0; k < depth; k += 2) {
+            const vi low = (vi)_mm512_cvtps_epi32((__m512)(load(s + k * TILE_COLS + v) * by));
+            const vi high = (vi)_mm512_cvtps_epi32((__m512)(load(s + (k + 1) * TILE_COLS + v) * by));
+            _mm512_storeu_si512(dst + k * TILE_COLS + 2 * v, (__m512i)((low & 0xffff) | high << 16));
+        }
+    }
+}
