@@ -175,6 +175,26 @@ static void what_is_bad_is_named(void **state)
     cJSON_Delete(o);
 }
 
+/* What a script takes is the last line, behind all progress: `m2m eval … | tail -1`. */
+static void the_result_stands_last(void **state)
+{
+    (void)state;
+    outcome o;
+    static const char *const begins[] = {"Fr", "folders: "};
+    for (int k = 0; k < 2; k++) {
+        if (k) RUN(&o, "data", "check", "folders", in_scratch("."));
+        else RUN(&o, "eval", "fid", a, b, "--dino", dino);
+        expect_success(&o);
+        assert_non_null(strstr(o.out, k ? "check sets" : "images of b"));      /* a pipe is told how far it is, too */
+        char *last = strrchr(o.out, '\n');
+        assert_non_null(last);
+        *last = 0;
+        last = strrchr(o.out, '\n');
+        if (!last || strncmp(last + 1, begins[k], strlen(begins[k])))
+            fail_msg("the last line is \"%s\"", last ? last + 1 : o.out);
+    }
+}
+
 /* ---- Other distances ---- */
 
 static void a_folder_is_like_itself(void **state)
@@ -271,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_way_does_not_matter),
         cmocka_unit_test(what_is_bad_is_named),
+        cmocka_unit_test(the_result_stands_last),
         cmocka_unit_test(a_folder_is_like_itself),
         cmocka_unit_test(pairs_go_by_name),
         cmocka_unit_test(texts_stand_beside_or_in_a_table),
