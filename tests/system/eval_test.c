@@ -180,12 +180,14 @@ static void the_result_stands_last(void **state)
 {
     (void)state;
     outcome o;
-    static const char *const begins[] = {"Fr", "folders: "};
-    for (int k = 0; k < 2; k++) {
-        if (k) RUN(&o, "data", "check", "folders", in_scratch("."));
-        else RUN(&o, "eval", "fid", a, b, "--dino", dino);
+    static const char *const begins[] = {"Fr", "folders: ", "coco: "};
+    static const char *const before[] = {"images of b  14 of 14", "check sets", "read the index  5270 of 5270"};
+    for (int k = 0; k < 3; k++) {
+        if (k == 0) RUN(&o, "eval", "fid", a, b, "--dino", dino);
+        if (k == 1) RUN(&o, "data", "check", "folders", in_scratch("."));
+        if (k == 2) RUN(&o, "data", "check", "coco", in_tests("data/layouts/coco"));
         expect_success(&o);
-        assert_non_null(strstr(o.out, k ? "check sets" : "images of b"));      /* a pipe is told how far it is, too */
+        if (!strstr(o.out, before[k])) fail_msg("\"%s\" is not in %s", before[k], o.out);
         char *last = strrchr(o.out, '\n');
         assert_non_null(last);
         *last = 0;
