@@ -273,6 +273,8 @@ static void refusals_say_what_is_wanted(void **state)
     expect_refused(&o, "tools/convert_inception.py");
     RUN(&o, "eval", "fid", a, "--dino", dino);
     expect_refused(&o, "two");
+    RUN(&o, "eval", "dino", a, b, "--dino", in_tests("golden/models/m2m_self"));
+    expect_refused(&o, "has neither image_encoder/config.json nor config.json");
     RUN(&o, "eval", "fid", a, b, "--dino", dino, "--splits", "3");
     expect_refused(&o, "--splits");
     RUN(&o, "eval", "fid", a, b, "--dino", dino, "--save-stats", in_scratch("s.npz"));
