@@ -68,6 +68,19 @@ static void dino_looks_at_what_is_given(void **state)
     assert_string_not_equal(hash[0], hash[1]);
 }
 
+/* Without it sets drift away from what was given (docs/drift.md). */
+static void long_sets_keep_what_is_given(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"../models/emoji", "../models/dino", "../models/views"};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        outcome o;
+        RUN(&o, "info", in_tests(models[i]));
+        expect_success(&o);
+        if (!strstr(o.out, "\"window\":0,\"anchors\":-1")) fail_msg("%s recommends no anchors: %s", models[i], o.out);
+    }
+}
+
 /* Mean red less mean blue, of 0..255, of an image made from a text. */
 static double redness(const char *prompt)
 {
@@ -111,6 +124,7 @@ int main(void)
         cmocka_unit_test(views_look_at_the_camera),
         cmocka_unit_test(drawing_looks_at_the_position),
         cmocka_unit_test(dino_looks_at_what_is_given),
+        cmocka_unit_test(long_sets_keep_what_is_given),
         cmocka_unit_test(text_to_image_reads_the_text),
         cmocka_unit_test(clip_opens_with_its_tokenizer),
     };
