@@ -48,7 +48,9 @@ void show_progress(show *s, const char *what, int64_t done, int64_t total)
 
 static void print_line(show *s, const char *text)
 {
-    if (s && s->what[0]) progress_hide(&s->bar);
+    // A bar that is full ends before the line, so that results stand behind it.
+    if (s && s->what[0] && s->bar.total && s->bar.done == s->bar.total) end_bar(s);
+    else if (s && s->what[0]) progress_hide(&s->bar);
     puts(text);
     fflush(stdout);
 }

@@ -187,6 +187,7 @@ static int read_files(coco *c, m2m_error *err)
         if (rc) return rc;
         rc = json_walk((const char *)map->data, map->size, read_record, c, err);
         if (rc && rc != M2M_ECANCELLED) fail_prefix(err, rc, "%s", c->paths[c->file]);
+        if (!rc) rc = import_progress(c->source, (int64_t)map->size, (int64_t)map->size, err);
         file_map_drop(map, 0, map->size);
     }
     return rc;

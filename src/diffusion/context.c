@@ -191,7 +191,7 @@ int context_window(int asked, int given)
     const int twice = 2 * given < ROOM ? 2 * given : ROOM;
     if (asked > 0) return asked;
     if (given < 1) return LEFT_OUT;
-    return given > twice ? given : twice;
+    return asked < 0 || given > twice ? given : twice;
 }
 
 int context_choose(int count, int given, int window, int anchors, int *index)

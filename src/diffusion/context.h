@@ -47,8 +47,8 @@ int context_set(context *c, int lane, const context_image *images, int n, float 
 void context_clear(context *c);
 int64_t context_encoded(const context *c);         /* images encoded so far, zero images included */
 
-/* The window that was asked for, or for 0 the one that suits a long set of so many given images: room for them all and,
- * up to 8, for as many made ones (docs/drift.md); without given images 4. */
+/* The window that was asked for; for -1 as many as are given; for 0 the one that suits a long set of so many given
+ * images: room for them all and, up to 8, for as many made ones (docs/drift.md); without given images 4. */
 int context_window(int asked, int given);
 
 /* Which images of a set of `count`, the first `given` of them given, the next one sees: all while `window` holds them;

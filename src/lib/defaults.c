@@ -28,7 +28,7 @@ static int check_values(const m2m_generate_options *o, m2m_error *err)
 {
     guide_interval interval;
     int status = guide_interval_parse(o->guidance_interval, &interval, err);
-    if (!status && o->window && o->anchors > o->window)
+    if (!status && o->window > 0 && o->anchors > o->window)
         status = fail(err, M2M_EINVAL, "anchors: %lld with window %lld, wanted at most as many", (long long)o->anchors,
                       (long long)o->window);
     return status;

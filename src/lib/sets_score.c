@@ -121,7 +121,7 @@ static int frechet(const scoring *q, const sets_eye *e, double *curve, m2m_error
         if (!rc) rc = gaussian_of(&made, all, q->n_good, dim, err);
         if (!rc) rc = frechet_distance(&first, &made, &curve[i], err);
         gaussian_free(&made);
-        if (!rc) rc = sets_progress(q->j, i, err);
+        if (!rc) rc = sets_progress(q->j, i + 1, err);
     }
     gaussian_free(&first);
     free(all);

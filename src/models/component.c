@@ -164,10 +164,13 @@ int component_fill(paramset *params, const weights *w, const char *dir, m2m_erro
 
 /* ---- opening ---- */
 
-static int open_folder(component_files *c, bool read, m2m_error *err)
+static int open_folder(component_files *c, const char *from, const char *name, bool read, m2m_error *err)
 {
     char *path = path_join(c->dir, "config.json");
-    int status = path ? json_load(&c->config, path, err) : fail(err, M2M_ENOMEM, "%s: no memory to open it", c->dir);
+    int status = !path ? fail(err, M2M_ENOMEM, "%s: no memory to open it", c->dir)
+                 : !strcmp(c->dir, from) && dir_exists(from) && !file_exists(path)
+                     ? fail(err, M2M_EIO, "%s: has neither %s/config.json nor config.json", from, name)
+                     : json_load(&c->config, path, err);
     free(path);
     return status || !read ? status : weights_open(&c->weights, c->dir, err);
 }
@@ -177,7 +180,7 @@ int component_open(component_files *c, const char *from, const char *name, bool 
     *c = (component_files){.dir = component_dir(from, name)};
     int status = !c->dir              ? fail(err, M2M_ENOMEM, "%s: no memory to open it", from)
                  : file_exists(c->dir) ? ldm_open(&c->weights, &c->config, c->dir, name, err)
-                                       : open_folder(c, read, err);
+                                       : open_folder(c, from, name, read, err);
     if (!read) weights_close(&c->weights);
     if (status) component_close(c);
     return status;

@@ -294,7 +294,8 @@ static void anchors_stay_and_the_last_fill_up(void **state)
 static void a_window_of_none_holds_twice_the_given(void **state)
 {
     (void)state;
-    static const int wanted[][3] = {{5, 1, 5}, {0, 0, 4}, {0, 1, 2}, {0, 3, 6}, {0, 4, 8}, {0, 6, 8}, {0, 12, 12}};
+    static const int wanted[][3] = {{5, 1, 5}, {0, 0, 4}, {0, 1, 2}, {0, 3, 6}, {0, 4, 8}, {0, 6, 8}, {0, 12, 12},
+                                    {-1, 0, 4}, {-1, 1, 1}, {-1, 3, 3}, {-1, 12, 12}};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         assert_int_equal(context_window(wanted[i][0], wanted[i][1]), wanted[i][2]);
 }

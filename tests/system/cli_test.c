@@ -38,7 +38,7 @@ static const bad_case bad_cases[] = {
     {"steps_zero", {"generate", "-i", "a", "-o", "x", "--steps", "0"}, "--steps"},
     {"steps_too_many", {"generate", "-i", "a", "-o", "x", "--steps=1001"}, "1..1000"},
     {"steps_hexadecimal", {"generate", "-i", "a", "-o", "x", "--steps", "0x10"}, "0x10"},
-    {"window_negative", {"generate", "-i", "a", "-o", "x", "--window", "-1"}, "--window"},
+    {"window_negative", {"generate", "-i", "a", "-o", "x", "--window", "-2"}, "--window"},
     {"guidance_nan", {"generate", "-i", "a", "-o", "x", "--guidance", "nan"}, "--guidance"},
     {"guidance_infinite", {"generate", "-i", "a", "-o", "x", "--guidance", "inf"}, "--guidance"},
     {"guidance_negative", {"generate", "-i", "a", "-o", "x", "--guidance", "-1"}, "0..100"},

@@ -175,6 +175,28 @@ static void what_is_bad_is_named(void **state)
     cJSON_Delete(o);
 }
 
+/* What a script takes is the last line, behind all progress: `m2m eval … | tail -1`. */
+static void the_result_stands_last(void **state)
+{
+    (void)state;
+    outcome o;
+    static const char *const begins[] = {"Fr", "folders: ", "coco: "};
+    static const char *const before[] = {"images of b  14 of 14", "check sets", "read the index  5270 of 5270"};
+    for (int k = 0; k < 3; k++) {
+        if (k == 0) RUN(&o, "eval", "fid", a, b, "--dino", dino);
+        if (k == 1) RUN(&o, "data", "check", "folders", in_scratch("."));
+        if (k == 2) RUN(&o, "data", "check", "coco", in_tests("data/layouts/coco"));
+        expect_success(&o);
+        if (!strstr(o.out, before[k])) fail_msg("\"%s\" is not in %s", before[k], o.out);
+        char *last = strrchr(o.out, '\n');
+        assert_non_null(last);
+        *last = 0;
+        last = strrchr(o.out, '\n');
+        if (!last || strncmp(last + 1, begins[k], strlen(begins[k])))
+            fail_msg("the last line is \"%s\"", last ? last + 1 : o.out);
+    }
+}
+
 /* ---- Other distances ---- */
 
 static void a_folder_is_like_itself(void **state)
@@ -251,6 +273,8 @@ static void refusals_say_what_is_wanted(void **state)
     expect_refused(&o, "tools/convert_inception.py");
     RUN(&o, "eval", "fid", a, "--dino", dino);
     expect_refused(&o, "two");
+    RUN(&o, "eval", "dino", a, b, "--dino", in_tests("golden/models/m2m_self"));
+    expect_refused(&o, "has neither image_encoder/config.json nor config.json");
     RUN(&o, "eval", "fid", a, b, "--dino", dino, "--splits", "3");
     expect_refused(&o, "--splits");
     RUN(&o, "eval", "fid", a, b, "--dino", dino, "--save-stats", in_scratch("s.npz"));
@@ -271,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_way_does_not_matter),
         cmocka_unit_test(what_is_bad_is_named),
+        cmocka_unit_test(the_result_stands_last),
         cmocka_unit_test(a_folder_is_like_itself),
         cmocka_unit_test(pairs_go_by_name),
         cmocka_unit_test(texts_stand_beside_or_in_a_table),

@@ -68,6 +68,21 @@ static void dino_looks_at_what_is_given(void **state)
     assert_string_not_equal(hash[0], hash[1]);
 }
 
+/* Without it sets drift away from what was given (docs/drift.md). */
+static void long_sets_keep_what_is_given(void **state)
+{
+    (void)state;
+    static const char *const models[][2] = {{"../models/emoji", "\"window\":0,\"anchors\":-1"},
+                                            {"../models/dino", "\"window\":0,\"anchors\":-1"},
+                                            {"../models/views", "\"window\":-1,\"anchors\":-1"}};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        outcome o;
+        RUN(&o, "info", in_tests(models[i][0]));
+        expect_success(&o);
+        if (!strstr(o.out, models[i][1])) fail_msg("%s does not recommend %s: %s", models[i][0], models[i][1], o.out);
+    }
+}
+
 /* Mean red less mean blue, of 0..255, of an image made from a text. */
 static double redness(const char *prompt)
 {
@@ -111,6 +126,7 @@ int main(void)
         cmocka_unit_test(views_look_at_the_camera),
         cmocka_unit_test(drawing_looks_at_the_position),
         cmocka_unit_test(dino_looks_at_what_is_given),
+        cmocka_unit_test(long_sets_keep_what_is_given),
         cmocka_unit_test(text_to_image_reads_the_text),
         cmocka_unit_test(clip_opens_with_its_tokenizer),
     };

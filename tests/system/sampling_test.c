@@ -83,6 +83,10 @@ static void recommended_values_are_used_and_recorded(void **state)
     assert_true(number(r, "anchors") == -1 && number(r, "window") == 2);
     expect_context(r, "ug");
     cJSON_Delete(r);
+    r = RECORD(in_scratch("own"), "--window", "-1", "--anchors", "-1");      /* the given image alone */
+    assert_true(number(r, "anchors") == -1 && number(r, "window") == 1);
+    expect_context(r, "u");
+    cJSON_Delete(r);
     r = RECORD(in_scratch("plain"), "--steps", "2");         /* without the file: m2m_generate.def */
     assert_true(number(r, "guidance") == 7.5 && number(r, "window") == 4 && number(r, "anchors") == 0);
     assert_true(cJSON_IsNull(cJSON_GetObjectItem(r, "guidance_interval")));

@@ -421,6 +421,18 @@ static void the_page_stands_alone(void **state)
     free(html);
 }
 
+/* Behind all progress: `m2m eval sets … | tail -1`. */
+static void the_page_is_named_last(void **state)
+{
+    (void)state;
+    outcome o;
+    evaluate(&o, &(way){0}, in_scratch("whole"), sets(), NULL);
+    expect_success(&o);
+    assert_non_null(strstr(o.out, "scores with 2 given  2 of 2"));
+    const char *end = strstr(o.out, "whole/report.html\n");
+    if (!end || end[strlen("whole/report.html\n")]) fail_msg("the path of the page is not the last line of %s", o.out);
+}
+
 static void several_models_are_one_table(void **state)
 {
     (void)state;
@@ -464,6 +476,7 @@ int main(void)
         cmocka_unit_test(sets_that_cannot_be_used_are_counted_and_named),
         cmocka_unit_test(captions_that_cannot_be_used_are_named),
         cmocka_unit_test(the_page_stands_alone),
+        cmocka_unit_test(the_page_is_named_last),
         cmocka_unit_test(several_models_are_one_table),
     };
     return cmocka_run_group_tests(tests, prepare, scratch_remove);

@@ -2,12 +2,13 @@
 """Generated against true views of held-out objects, with the true camera and, as a control, with another view's.
 
 usage: measure.py MODEL DIR [--objects 40] [--targets 3] [--guidance 2] [--condition-guidance S] [--steps 50]
-                  [--program build/release/m2m] [--encoder DIR]
+                  [--program build/release/m2m] [--encoder DIR] [--ring [--window W --anchors A]]
 
 DIR is tools/views/make.py's val/. View 0 is given; of each object --targets other views are made from it alone, from the same noise with the true camera
 and with the wrong one (the camera of the view after the target). PSNR in dB and 1 - SSIM against the true view; below, the same for the given view itself,
 and the mean of true minus wrong, pair by pair.
 --encoder adds 1 - cosine of the mean tokens of a model directory's image_encoder.
+--ring instead makes all eleven other views of an object one after another, each looking at those before it, and tells how they get worse on the way.
 """
 import argparse
 import json
@@ -53,10 +54,13 @@ class Measure:
         subprocess.run([self.args.program, *map(str, command)], check=True, capture_output=True)
 
     def make(self, given, poses, seed):
+        """The views of all poses but the first, which is the given one's."""
         np.save(self.folder / "poses.npy", poses)
-        self.run("generate", self.args.model, "-i", given, "-n", 1, "--camera", self.folder / "poses.npy", "--seed", seed, "--steps", self.args.steps,
-                 "--guidance", self.args.guidance, "--condition-guidance", self.args.condition_guidance, "-o", self.folder / "out")
-        return self.folder / "out/000.png"
+        context = [x for name in ("window", "anchors") if getattr(self.args, name) is not None for x in (f"--{name}", getattr(self.args, name))]
+        self.run("generate", self.args.model, "-i", given, "-n", len(poses) - 1, "--camera", self.folder / "poses.npy", "--seed", seed,
+                 "--steps", self.args.steps, "--guidance", self.args.guidance, "--condition-guidance", self.args.condition_guidance, *context,
+                 "-o", self.folder / "out")
+        return [self.folder / f"out/{k:03d}.png" for k in range(len(poses) - 1)]
 
     def features(self, path):
         from safetensors.numpy import load_file
@@ -70,6 +74,17 @@ class Measure:
         return out + [1 - float(self.features(path) @ self.features(true))] if self.args.encoder else out
 
 
+def ring(m, objects):
+    """objects: (paths, poses) of each one's twelve views."""
+    rows = []
+    for view, pose in objects:
+        rows.append([m.distances(made, true) for made, true in zip(m.make(view[0], np.stack(pose), 0), view[1:])])
+    print(f"{len(rows)} rings of {len(rows[0])} made views; mean and standard error over the rings of PSNR, 1 - SSIM")
+    for name, part in (("all", slice(None)), ("first three", slice(3)), ("last three", slice(-3, None))):
+        v = np.array(rows)[:, part].mean(1)
+        print(f"{name:13}", "  ".join(f"{a:.4f} +- {b:.4f}" for a, b in zip(v.mean(0), v.std(0) / len(v) ** 0.5)))
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("model")
@@ -81,14 +96,19 @@ def main():
     p.add_argument("--steps", type=int, default=50)
     p.add_argument("--program", default=str(ROOT / "build/release/m2m"))
     p.add_argument("--encoder")
+    p.add_argument("--ring", action="store_true")
+    p.add_argument("--window", type=int)
+    p.add_argument("--anchors", type=int)
     args = p.parse_args()
     m, rows = Measure(args), {"true camera": [], "wrong camera": [], "given view": []}
-    for number, uid in enumerate(json.load(open(args.data / "valid_paths.json"))[:args.objects]):
-        view = [args.data / uid / f"{k:03d}.png" for k in range(12)]
-        pose = [np.load(v.with_suffix(".npy")) for v in view]
+    views = [[args.data / uid / f"{k:03d}.png" for k in range(12)] for uid in json.load(open(args.data / "valid_paths.json"))[:args.objects]]
+    objects = [(view, [np.load(v.with_suffix(".npy")) for v in view]) for view in views]
+    if args.ring:
+        return ring(m, objects)
+    for number, (view, pose) in enumerate(objects):
         for target in list(range(1, 12, 11 // args.targets))[:args.targets]:
             for name, camera in (("true camera", target), ("wrong camera", target % 11 + 1)):
-                made = m.make(view[0], np.stack([pose[0], pose[camera]]), 100 * number + target)
+                made = m.make(view[0], np.stack([pose[0], pose[camera]]), 100 * number + target)[0]
                 rows[name].append(m.distances(made, view[target]))
             rows["given view"].append(m.distances(view[0], view[target]))
     print(f"{len(rows['true camera'])} views; mean and standard error of PSNR, 1 - SSIM" + (", 1 - cosine" if args.encoder else ""))
