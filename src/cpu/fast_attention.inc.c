@@ -94,25 +94,40 @@ static size_t attention_scratch(const backend *be, const node *n)
             (size_t)be->threads * attention_thread_floats(&j)) * sizeof(float);
 }
 
-/* Scores of one block, in powers of two, to probabilities against the running maximum; results and totals so far are
- * scaled to match. */
-static void attention_softmax(const attention_job *j, float *s, float *o, float *top, float *total, int64_t rows,
-                              int64_t count)
+/* The running maxima of a block of scores, in powers of two; results and totals so far are scaled to match. All rows
+ * before any goes on, since a row alone would wait for its maximum. */
+static void attention_peaks(const attention_job *j, float *s, float *o, float *top, float *total, int64_t rows,
+                            int64_t count)
 {
-    for (int64_t i = 0; i < rows; i++, s += j->keys, o += j->wide) {
+    float shrink[QUERIES];
+    for (int64_t i = 0; i < rows; i++, s += j->keys) {
         for (int64_t k = count; k < round_up(count, V); k++) s[k] = -INFINITY;
         vf high = splat(top[i]);
         for (int64_t k = 0; k < count; k += V) high = vmax(high, load(s + k));
-        const float peak = vtop(high), shrink = exp2f(top[i] - peak);
+        shrink[i] = top[i];
+        top[i] = vtop(high);
+    }
+    for (int64_t i = 0; i < rows; i += V) store_row(shrink, i, rows, vexp2_below(load_row(shrink, i, rows) -
+                                                                                 load_row(top, i, rows)));
+    for (int64_t i = 0; i < rows; i++, o += j->wide) {
+        total[i] *= shrink[i];
+        for (int64_t k = 0; k < j->wide && shrink[i] != 1; k += V) store(o + k, load(o + k) * shrink[i]);
+    }
+}
+
+/* Scores of one block to probabilities against the running maximum. */
+static void attention_softmax(const attention_job *j, float *s, float *o, float *top, float *total, int64_t rows,
+                              int64_t count)
+{
+    attention_peaks(j, s, o, top, total, rows, count);
+    for (int64_t i = 0; i < rows; i++, s += j->keys) {
         vf sum = splat(0);
         for (int64_t k = 0; k < count; k += V) {
-            const vf p = vexp2_below(load(s + k) - peak);
+            const vf p = vexp2_below(load(s + k) - top[i]);
             store(s + k, p);
             sum += p;
         }
-        total[i] = total[i] * shrink + vsum(sum);
-        top[i] = peak;
-        for (int64_t k = 0; k < j->wide && shrink != 1; k += V) store(o + k, load(o + k) * shrink);
+        total[i] += vsum(sum);
     }
 }
 

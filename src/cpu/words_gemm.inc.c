@@ -35,7 +35,7 @@ static inline float words_norm(const float *x, int64_t n)
         const vf v = load_row(x, k, n);
         sum += v * v;
     }
-    return sqrtf(_mm512_reduce_add_ps((__m512)sum));
+    return sqrtf(vsum(sum));
 }
 
 static inline __m256i words_of(vf x)

@@ -181,7 +181,7 @@ static void words_wino_tile(const words_wino *w, int64_t tile, int64_t at)
             }
         }
         for (int i = 0; i < WINO; i++) {
-            const float norm = sqrtf(_mm512_reduce_add_ps((__m512)squares[i]));
+            const float norm = sqrtf(vsum(squares[i]));
             const int64_t to = (i * w->chunks + c) * j->block + at;
             w->input_scale[to] = words_scale_of(norm);
             words_round(w->input + to * j->chunk, plain[i], k.end - k.first, words_inverse_of(norm));

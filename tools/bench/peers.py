@@ -23,9 +23,8 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+OURS = {"m2m": [], "m2m-exact": ["--exact"], "m2m-fast": ["--fast"]}
 KINDS = {
-    "m2m": None,
-    "m2m-exact": None,
     "pytorch": ["peer_pytorch.py", "--wait"],
     "pytorch-cl": ["peer_pytorch.py", "--wait", "--channels-last"],
     "pytorch-bf16": ["peer_pytorch.py", "--wait", "--channels-last", "--dtype", "bf16"],
@@ -128,9 +127,9 @@ def main():
     peers, ours = {}, Generate if args.what == "image" else M2M
     names = args.peers or "m2m,pytorch,pytorch-cl" + (",openvino" if args.what == "step" else "")
     for name in names.split(","):
-        if name not in KINDS:
-            sys.exit(f"{name}: no such peer; there are {', '.join(KINDS)}")
-        peers[name] = Resident(args, KINDS[name]) if KINDS[name] else ours(args, ["--exact"] if name == "m2m-exact" else [])
+        if name not in KINDS and name not in OURS:
+            sys.exit(f"{name}: no such peer; there are {', '.join([*OURS, *KINDS])}")
+        peers[name] = ours(args, OURS[name]) if name in OURS else Resident(args, KINDS[name])
     seconds = {name: [] for name in peers}
     for _ in range(args.rounds):
         for name, peer in peers.items():
