@@ -2,7 +2,7 @@
  * parameter; a weight that is no parameter (tests, computed weights) is packed into scratch at every run. */
 
 /* What a pack holds; part of its key. */
-enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_WORDS, PACK_WORDS_WINOGRAD };
+enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_STORED, PACK_WORDS, PACK_WORDS_WINOGRAD };
 
 /* One panel of a forward weight w [O, depth, taps] of any float type: dst [taps][depth][TILE_COLS]. */
 static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64_t n, int64_t taps, int64_t depth)
@@ -20,6 +20,15 @@ static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64
             for (int c = 0; c < TILE_COLS; c++) to[c] = t[c][q];
         }
     }
+}
+
+/* The same of 16-bit elements, as they are. */
+static void pack_stored(uint16_t *dst, const uint16_t *w, int64_t j, int64_t n, int64_t taps, int64_t depth)
+{
+    for (int64_t c = 0; c < TILE_COLS; c++)
+        for (int64_t k = 0; k < depth; k++)
+            for (int64_t t = 0; t < taps; t++)
+                dst[(t * depth + k) * TILE_COLS + c] = j + c < n ? w[((j + c) * depth + k) * taps + t] : 0;
 }
 
 typedef struct pack_weight_job {
@@ -58,6 +67,48 @@ static size_t weight_floats(const node *w, bool backward)
     return backward ? panels_size(s.dim[1], taps, s.dim[0]) : panels_size(s.dim[0], taps, s.dim[1]);
 }
 
+static void pack_stored_span(const void *ctx, span s, int worker)
+{
+    const pack_weight_job *p = ctx;
+    (void)worker;
+    for (int64_t j = s.first; j < s.end; j++)
+        pack_stored((uint16_t *)p->dst + j * TILE_COLS * p->taps * p->ni, p->w, j * TILE_COLS, p->no, p->taps, p->ni);
+}
+
+typedef struct unpack_job {
+    float *dst;
+    const uint16_t *from;
+    dtype type;
+    int64_t panel;
+} unpack_job;
+
+static void unpack_span(const void *ctx, span s, int worker)
+{
+    const unpack_job *u = ctx;
+    (void)worker;
+    to_f32(u->dst + s.first * u->panel, u->from + s.first * u->panel, u->type, (s.end - s.first) * u->panel);
+}
+
+/* A compact weight of 16 bits is kept as panels in its own type, which cost no more than the pages of its data, and
+ * becomes floats in scratch at every run. Floats of its own layout would have to be gathered each time. */
+static const float *unpacked_weight(const call *c, float *scratch)
+{
+    const param *p = c->weight[1];
+    const shape w = c->n->in[1]->shape;
+    const int64_t taps = w.rank == 4 ? w.dim[2] * w.dim[3] : 1, panels = (w.dim[0] + TILE_COLS - 1) / TILE_COLS;
+    const int64_t panel = TILE_COLS * taps * w.dim[1];
+    bool stale;
+    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, PACK_STORED, (size_t)(panels * panel) * 2, &stale);
+    if (stale) {
+        const pack_weight_job job = {e->data, p->data, p->type, w.dim[0], w.dim[1], taps};
+        run_spans(c->be, panels, 1, (double)panel, pack_stored_span, &job);
+        param_drop_pages(p);
+    }
+    const unpack_job job = {scratch, e->data, p->type, panel};
+    run_spans(c->be, panels, 1, (double)panel / 4, unpack_span, &job);
+    return scratch;
+}
+
 /* Input 1 packed: the kept copy of a parameter, made again when it changed, or one in scratch. The plan decided. */
 static const float *packed_weight(const call *c, bool backward, float *scratch)
 {
@@ -67,6 +118,7 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
     const int64_t taps = w->shape.rank == 4 ? w->shape.dim[2] * w->shape.dim[3] : 1;
     const int kind = backward ? PACK_BACKWARD : PACK_FORWARD;
     pack_table *packs = &cpu_of(c->be)->packs;
+    if (p && !backward && pack_has(packs, p, PACK_STORED)) return unpacked_weight(c, scratch);
     if (!p || !pack_has(packs, p, kind)) {
         check(!p || p->transient || p->compact, "%s: its packed copy was not reserved", p->name);
         const bool stored = p && !backward;    /* the forward packing reads any type */
@@ -91,13 +143,23 @@ static const param *kept_param(const node *n)
     return w->op == OP_PARAM && !w->param->transient && !w->param->compact ? w->param : NULL;
 }
 
+/* The parameter that input 1 is, if panels of it are to be kept in its own type. */
+static const param *stored_param(const node *n)
+{
+    const node *w = n->in[1];
+    while (w->op == OP_reshape) w = w->in[0];
+    return w->op == OP_PARAM && w->param->compact && dtype_size(w->param->type) == 2 ? w->param : NULL;
+}
+
 /* Memory is taken when the plan is made, so that a run can't fail. */
 static int reserve_weight(backend *be, const node *n, bool backward, m2m_error *err)
 {
-    const param *p = kept_param(n);
-    if (!p) return 0;
-    const size_t bytes = weight_floats(n->in[1], backward) * sizeof(float);
-    if (pack_reserve(&cpu_of(be)->packs, p, backward ? PACK_BACKWARD : PACK_FORWARD, bytes)) return 0;
+    const param *p = kept_param(n), *stored = backward ? NULL : stored_param(n);
+    if (!p && !stored) return 0;
+    const int kind = stored ? PACK_STORED : backward ? PACK_BACKWARD : PACK_FORWARD;
+    const size_t bytes = weight_floats(n->in[1], backward) * (stored ? 2 : sizeof(float));
+    if (stored) p = stored;
+    if (pack_reserve(&cpu_of(be)->packs, p, kind, bytes)) return 0;
     return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", p->name, bytes);
 }
 

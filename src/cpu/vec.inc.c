@@ -67,24 +67,26 @@ static inline float vsum(vf x)
 {
 #ifdef VSUM
     return VSUM(x);
-#endif
+#else
     float t[V];
     store(t, x);
     for (int half = V / 2; half; half /= 2)
         for (int i = 0; i < half; i++) t[i] += t[i + half];
     return t[0];
+#endif
 }
 
 static inline float vtop(vf x)
 {
 #ifdef VTOP
     return VTOP(x);
-#endif
+#else
     float t[V];
     store(t, x);
     for (int half = V / 2; half; half /= 2)
         for (int i = 0; i < half; i++) t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
     return t[0];
+#endif
 }
 
 /* 2^n for -126 <= n <= 127. */

@@ -13,8 +13,8 @@
 
 enum {
     WINO = 36,
-    WINO_DEPTH = 160,                /* channels of a chunk, at most */
-    WINO_PANELS = 4,                 /* panels of outputs of a group, at most */
+    WINO_DEPTH = V == 16 ? 320 : 160,   /* channels of a chunk, at most */
+    WINO_PANELS = V == 16 ? 2 : 4,       /* panels of outputs of a group, at most */
     WINO_TILES = 192,                /* of a block, at most */
     WINO_BYTES = 8 << 20,            /* of a block's transformed input, about */
 };
