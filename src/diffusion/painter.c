@@ -183,6 +183,22 @@ static int give_noise(painter *p, int n, int k, m2m_error *err)
 
 int painter_steps(const painter *p) { return sampler_steps(p->sampler); }
 
+static double pass_flops(const pass *a)
+{
+    double sum = 0;
+    for (int i = 0; i < graph_size(a->graph.g); i++) sum += node_flops(graph_node(a->graph.g, i));
+    return sum;
+}
+
+double painter_flops(const painter *p)
+{
+    painter walked = *p;
+    double sum = 0;
+    for (pass *a = walked.pass; a < walked.pass + KINDS; a++) a->age = 0;
+    for (int k = 0; k < sampler_steps(p->sampler); k++) sum += pass_flops(choose_pass(&walked, k));
+    return sum / p->o.batch;
+}
+
 void painter_seeds(painter *p, const uint64_t *seeds, const uint32_t *index)
 {
     p->seeds = seeds;

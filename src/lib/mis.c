@@ -192,7 +192,8 @@ static int make(void *user, const char *caption, const uint64_t *seeds, int n, m
 
 static mis_source source(maker *m, const char *dir)
 {
-    return (mis_source){.user = m, .tokens = count_tokens, .make = make, .batch = m->batch, .max_tokens = m->length,
+    return (mis_source){.user = m, .tokens = count_tokens, .make = make, .flops = painter_flops(m->painter),
+                        .batch = m->batch, .max_tokens = m->length,
                         .width = m->width, .height = m->height, .latent_channels = m->unet.config.in_channels,
                         .latent_height = m->latent_h, .latent_width = m->latent_w, .model = dir, .sha256 = m->sha256};
 }
