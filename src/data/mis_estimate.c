@@ -83,7 +83,7 @@ static void tell_gpu(const mis_job *j, const char *what, int64_t captions)
     double flops = j->source->flops, images = (double)captions * (double)j->options->images;
     if (flops <= 0 || strncmp(j->options->device, "cpu", 3)) return;
     str t = {0};
-    str_printf(&t, "%s: %.4g TFLOP of the U-Net an image; %.4g GPU hours at %g TFLOP/s (--gpu-tflops), without decoding",
+    str_printf(&t, "%s: %.4g TFLOP of U-Net an image; %.4g GPU hours at %g TFLOP/s (--gpu-tflops), without decoding",
                what, flops * 1e-12, images * flops * 1e-12 / j->options->gpu_tflops / 3600, j->options->gpu_tflops);
     mis_tell(j, &t);
     str_free(&t);
