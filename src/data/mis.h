@@ -25,6 +25,7 @@ typedef struct mis_source {
      * that is done, and stops it with M2M_ECANCELLED if it returns non-zero. */
     int (*make)(void *user, const char *caption, const uint64_t *seeds, int n, mis_step *step, void *step_user,
                 m2m_image *images, float *latents, m2m_error *err);
+    double flops;                          /* of the model for an image; 0: not known */
     int batch, max_tokens;
     int width, height;                     /* pixels */
     int latent_channels, latent_height, latent_width;

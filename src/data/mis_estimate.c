@@ -77,6 +77,18 @@ static void tell_total(const mis_job *j, const sample *s, const char *what, int6
     str_free(&t);
 }
 
+/* Where no GPU made the sample, its hours by the arithmetic. */
+static void tell_gpu(const mis_job *j, const char *what, int64_t captions)
+{
+    double flops = j->source->flops, images = (double)captions * (double)j->options->images;
+    if (flops <= 0 || strncmp(j->options->device, "cpu", 3)) return;
+    str t = {0};
+    str_printf(&t, "%s: %.4g TFLOP of U-Net an image; %.4g GPU hours at %g TFLOP/s (--gpu-tflops), without decoding",
+               what, flops * 1e-12, images * flops * 1e-12 / j->options->gpu_tflops / 3600, j->options->gpu_tflops);
+    mis_tell(j, &t);
+    str_free(&t);
+}
+
 static void tell_sample(const mis_job *j, const sample *s)
 {
     char time[TEXT_SIZE], size[TEXT_SIZE];
@@ -102,6 +114,7 @@ int mis_estimate(const mis_source *source, const char *captions, const m2m_mis_o
         tell_sample(&j, &s);
         tell_total(&j, &s, captions, j.plan.used);
         tell_total(&j, &s, "all of CC12M", paper_captions);
+        tell_gpu(&j, "all of CC12M", paper_captions);
     }
     mis_job_close(&j);
     return rc;

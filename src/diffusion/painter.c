@@ -27,8 +27,8 @@ struct painter {
     float *predicted;        /* likewise */
     float *tokens;           /* [2*batch, T,D] */
     float *times;            /* [2*batch] */
-    uint64_t seed;           /* of noise that the sampler adds */
-    const uint32_t *index;   /* [n] likewise, of the images; NULL: none given */
+    const uint64_t *seeds;   /* [n] of noise that the sampler adds; NULL: none given */
+    const uint32_t *index;   /* [n] likewise; NULL: 0 for all */
     float *fresh;            /* [batch, C,H,W] */
 };
 
@@ -167,25 +167,41 @@ static int check_finite(const painter *p, int n, int k, m2m_error *err)
     return 0;
 }
 
-/* Fresh noise for the latents of this step, where the sampler wants it: of (seed, step, image), so that a latent's bits
+/* Fresh noise for the latents of this step, where the sampler wants it: of (seed, step, index), so that a latent's bits
  * don't depend on its batch. */
 static int give_noise(painter *p, int n, int k, m2m_error *err)
 {
     if (!sampler_wants_noise(p->sampler, k)) return 0;
-    if (!p->index)
+    if (!p->seeds)
         return fail(err, M2M_EINVAL, "scheduler %s draws noise of its own, and no seed was given for it", p->o.sampler);
     memset(p->fresh, 0, (size_t)p->o.batch * p->floats * sizeof *p->fresh);
     for (int i = 0; i < n; i++)
-        sampler_noise(p->seed, k, p->index[i], p->fresh + (size_t)i * p->floats, (int64_t)p->floats);
+        sampler_noise(p->seeds[i], k, p->index ? p->index[i] : 0, p->fresh + (size_t)i * p->floats, (int64_t)p->floats);
     sampler_give_noise(p->sampler, p->fresh);
     return 0;
 }
 
 int painter_steps(const painter *p) { return sampler_steps(p->sampler); }
 
-void painter_seed(painter *p, uint64_t seed, const uint32_t *index)
+static double pass_flops(const pass *a)
 {
-    p->seed = seed;
+    double sum = 0;
+    for (int i = 0; i < graph_size(a->graph.g); i++) sum += node_flops(graph_node(a->graph.g, i));
+    return sum;
+}
+
+double painter_flops(const painter *p)
+{
+    painter walked = *p;
+    double sum = 0;
+    for (pass *a = walked.pass; a < walked.pass + KINDS; a++) a->age = 0;
+    for (int k = 0; k < sampler_steps(p->sampler); k++) sum += pass_flops(choose_pass(&walked, k));
+    return sum / p->o.batch;
+}
+
+void painter_seeds(painter *p, const uint64_t *seeds, const uint32_t *index)
+{
+    p->seeds = seeds;
     p->index = index;
 }
 

@@ -34,9 +34,11 @@ size_t painter_bytes(const painter *p);            /* activations */
 
 /* Calls of the model for an image: steps, and with PNDM one more. Trajectories have one row more than that. */
 int painter_steps(const painter *p);
-/* For samplers that add noise (Euler ancestral), before painter_make: it is a function of seed and index[i], the
- * number of latent i of n. Borrowed until painter_make returns. */
-void painter_seed(painter *p, uint64_t seed, const uint32_t *index);
+/* Arithmetic of the model for an image, all steps and branches: multiply-adds times two of products and attention. */
+double painter_flops(const painter *p);
+/* For samplers that add noise (Euler ancestral), before painter_make: that of latent i is a function of seeds[i] and
+ * index[i] (NULL: 0 for all). Borrowed until painter_make returns. */
+void painter_seeds(painter *p, const uint64_t *seeds, const uint32_t *index);
 
 /* Called after each step with the step's number, 1..steps; non-zero cancels. */
 typedef int painter_step(void *user, int step, int steps);

@@ -176,8 +176,9 @@ static int make(void *user, const char *caption, const uint64_t *seeds, int n, m
     maker *m = user;
     m->step = step;
     m->step_user = step_user;
-    /* As m2m_generate draws the first image's noise from its seed. */
+    /* As m2m_generate draws the first image's noise from its seed, at each step too where the sampler wants some. */
     for (int i = 0; i < n; i++) rng_normal(seeds[i], RNG_NOISE, 0, m->noise + i * m->floats, (size_t)m->floats);
+    painter_seeds(m->painter, seeds, NULL);
     int status = encode(m, caption, m->states, err);
     if (!status)
         status = painter_make(m->painter, m->states, m->negative, m->noise, n, m->latents, NULL, on_step, m, err);
@@ -191,7 +192,8 @@ static int make(void *user, const char *caption, const uint64_t *seeds, int n, m
 
 static mis_source source(maker *m, const char *dir)
 {
-    return (mis_source){.user = m, .tokens = count_tokens, .make = make, .batch = m->batch, .max_tokens = m->length,
+    return (mis_source){.user = m, .tokens = count_tokens, .make = make, .flops = painter_flops(m->painter),
+                        .batch = m->batch, .max_tokens = m->length,
                         .width = m->width, .height = m->height, .latent_channels = m->unet.config.in_channels,
                         .latent_height = m->latent_h, .latent_width = m->latent_w, .model = dir, .sha256 = m->sha256};
 }

@@ -68,6 +68,8 @@ int prompt_make(generation *q, const float *noise, float *latent, float *traject
                 m2m_error *err)
 {
     const float *with = q->states + (int64_t)text_length(q->m->tokenizer, &q->m->text) * q->m->text.config.width;
-    painter_seed(q->painter, (uint64_t)q->o->seed, &(uint32_t){(uint32_t)q->index});
+    const uint64_t seed = (uint64_t)q->o->seed;
+    const uint32_t index = (uint32_t)q->index;
+    painter_seeds(q->painter, &seed, &index);
     return painter_make(q->painter, with, q->states, noise, 1, latent, trajectory, step, q, err);
 }

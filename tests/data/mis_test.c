@@ -514,6 +514,7 @@ static void an_estimate_scales_the_sample(void **state)
     m2m_mis_options o = options();
     fake f = {.pause_us = 20000};
     mis_source s = source(&f, 8);
+    s.flops = 80.4e12;
     lines[0] = 0;
     o.images = 25;
     assert_int_equal(mis_estimate(&s, tsv, &o, &listen, &err), 0);
@@ -524,6 +525,10 @@ static void an_estimate_scales_the_sample(void **state)
     assert_int_equal(sscanf(strstr(all, "here, "), "here, %lf CPU hours", &hours), 1);
     assert_true(each >= 0.02 && each < 0.1);
     assert_true(hours > 305929675.0 * 0.0199 / 3600 && hours < 305929675.0 * 0.1 / 3600);
+    const char *gpu = strstr(all, "80.4 TFLOP of U-Net an image; ");           /* 305929675 x 80.4 / 50 / 3600 */
+    assert_non_null(gpu);
+    assert_int_equal(sscanf(strstr(gpu, "; "), "; %lf GPU hours at 50 TFLOP/s", &hours), 1);
+    assert_float_equal(hours, 1.366e5, 0.001e5);
 }
 
 int main(void)

@@ -25,9 +25,8 @@ static void seed_of(const shard *s, int64_t sample, int k, char *text, size_t ro
     cJSON_Delete(record);
 }
 
-static void an_image_is_made_again_alone(void **state)
+static void is_made_again_alone(const char *scheduler)
 {
-    (void)state;
     outcome o;
     shard *s;
     char seed[32];
@@ -36,13 +35,14 @@ static void an_image_is_made_again_alone(void **state)
     write_text(in_scratch("captions.tsv"), "http://a\ta dog\nhttp://b\ta cat 7\n");
     RUN(&o, "data", "mis", model(), in_scratch("captions.tsv"), "-o", in_scratch("mis"), "--images", "3",
         "--steps", "4",
-        "--format", "png", "--validation", "0", "--test", "0", "--seed", "5", "--batch", "3");
+        "--format", "png", "--validation", "0", "--test", "0", "--seed", "5", "--batch", "3",
+        "--scheduler", scheduler);
     expect_success(&o);
     assert_int_equal(shard_open(&s, in_scratch("mis/train/mis-00000.tar"), NULL), 0);
     seed_of(s, 1, 2, seed, sizeof seed);
     const uint8_t *png = shard_data(s, 1, shard_find(s, 1, "02.png"), &size);
     assert_int_equal(image_decode(&want, png, size, "02.png", NULL), 0);
-    RUN(&o, "generate", model(), "--prompt", "a cat 7", "--seed", seed, "--scheduler", "euler",
+    RUN(&o, "generate", model(), "--prompt", "a cat 7", "--seed", seed, "--scheduler", scheduler,
         "--steps", "4", "-n", "1",
         "-o", in_scratch("alone"));
     expect_success(&o);
@@ -53,6 +53,23 @@ static void an_image_is_made_again_alone(void **state)
     m2m_image_free(&want);
     m2m_image_free(&got);
     shard_close(&s);
+    RUN(&o, "data", "mis", model(), in_scratch("captions.tsv"), "-o", in_scratch("one by one"), "--images", "3",
+        "--steps", "4",
+        "--format", "png", "--validation", "0", "--test", "0", "--seed", "5", "--batch", "1",
+        "--scheduler", scheduler);
+    expect_success(&o);
+    assert_true(same_files("mis/train/mis-00000.tar", "one by one/train/mis-00000.tar"));
+    remove_tree(in_scratch("mis"));
+    remove_tree(in_scratch("one by one"));
+    remove_tree(in_scratch("alone"));
+}
+
+/* All there are: those that remember, that call the model once more, and that draw noise at each step. */
+static void an_image_is_made_again_alone(void **state)
+{
+    (void)state;
+    static const char *const schedulers[] = {"ddim", "euler", "euler_ancestral", "dpmpp_2m", "pndm"};
+    for (size_t i = 0; i < sizeof schedulers / sizeof *schedulers; i++) is_made_again_alone(schedulers[i]);
 }
 
 int main(void)

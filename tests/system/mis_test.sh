@@ -88,7 +88,7 @@ if command -v mpirun >/dev/null; then
     grep -q "share 1/2" "$work/log" || die "mpirun: no rank took share 1/2: $(cat "$work/log")"
     same "$work/mpi" "2 ranks of mpirun"
 else
-    echo "mpirun is not installed: not tried"
+    echo "mpirun is not installed (scripts/install-deps --dev): not tried"
 fi
 
 # ---- Deaths -----------------------------------------------------------------------------------------------------------
