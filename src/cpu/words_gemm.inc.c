@@ -11,7 +11,7 @@
  * [n/TILE_COLS][taps][depth/2][TILE_COLS][2], its scales as [n/TILE_COLS][taps][pieces][TILE_COLS]. */
 
 enum {
-    WORDS_DEPTH = 320,                /* of a piece, at most */
+    WORDS_DEPTH = 640,                /* of a piece, at most */
     WORDS_TOP = 32000,
     WORDS_ROWS = 24 * TILE_ROWS,      /* of a block */
     WORDS_BYTES = 512 << 10,          /* of a block's rows, about */

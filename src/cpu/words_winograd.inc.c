@@ -42,7 +42,7 @@ static bool words_wino_fit(const backend *be, const node *n)
 {
     const shape w = n->in[1]->shape, x = n->in[0]->shape;
     if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
-    return wino_sizes(x, n->shape).tiles >= 16;
+    return wino_sizes(x, n->shape).tiles >= 8;
 }
 
 static span words_wino_chunk(const words_wino *w, int64_t c)
