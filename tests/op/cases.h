@@ -70,6 +70,7 @@ static const op_case cases[] = {
     {OP_linear, {S(2, 9, 320), S(100, 320), S(100)}, .weight = DT_BF16},
     {OP_linear, {S(5, 48), S(64, 48)}, .weight = DT_F16},
     {OP_linear, {S(1, 2048), S(17, 2048)}},
+    {OP_linear, {S(45, 1344), S(80, 1344), S(80)}, .weight = DT_F16},      /* several depths */
     {OP_linear_dx, {S(1, 1), S(1, 1)}},
     {OP_linear_dx, {S(3, 5, 7), S(7, 9)}},
     {OP_linear_dx, {S(33, 64), S(64, 96)}},
@@ -87,6 +88,7 @@ static const op_case cases[] = {
     {OP_conv2d, {S(1, 8, 8, 5), S(6, 5, 3, 3), S(6)}, CONV(2, 0, 1, 0, 1)},
     {OP_conv2d, {S(2, 6, 5, 40), S(33, 40, 1, 1), S(33)}, CONV(1, 0, 0, 0, 0), .weight = DT_BF16},
     {OP_conv2d, {S(1, 9, 9, 8), S(24, 8, 5, 5), S(24)}, CONV(1, 2, 2, 2, 2)},
+    {OP_conv2d, {S(2, 9, 7, 704), S(40, 704, 3, 3), S(40)}, CONV(2, 1, 1, 1, 1), .weight = DT_BF16},
     {OP_conv2d, {S(1, 14, 14, 3), S(20, 3, 7, 7), S(20)}, CONV(7, 0, 0, 0, 0)},
     {OP_conv2d, {S(3, 16, 16, 64), S(64, 64, 3, 3), S(64)}, CONV(1, 1, 1, 1, 1), .weight = DT_F32},
     {OP_conv2d, {S(2, 4, 4, 96), S(80, 96, 3, 3), S(80)}, CONV(1, 1, 1, 1, 1), .weight = DT_BF16},

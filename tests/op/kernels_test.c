@@ -36,10 +36,11 @@ static void results_free(results r)
     for (int k = 0; k < r.count; k++) free(r.value[k]);
 }
 
-/* What products of 16-bit integers may be off by, set by what was measured: 2.2e-4 for direct ones and attention. */
+/* What products of 16-bit integers may be off by. Measured: linear and attention 2e-4, convolutions by Winograd's way
+ * 1.7e-3 (an image that hardly fills its tiles, 320 channels). */
 static double words_tolerance(op_id op)
 {
-    return op == OP_linear || op == OP_conv2d || op == OP_attention || op == OP_attention_grad ? 1e-3 : 0;
+    return op == OP_conv2d ? 3e-3 : op == OP_linear || op == OP_attention || op == OP_attention_grad ? 5e-4 : 0;
 }
 
 /* Allowed error relative to the largest reference value (elementwise ops: to each value). */
