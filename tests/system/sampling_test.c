@@ -170,6 +170,34 @@ static void options_that_do_not_fit_are_refused(void **state)
     }
 }
 
+/* The embedded model by products of 16-bit integers: nearly the same picture, and said in its record. */
+static void fast_pictures_are_nearly_the_same(void **state)
+{
+    (void)state;
+    outcome o;
+    m2m_image a = {0}, b = {0};
+    int most = 0;
+    RUN(&o, "generate", "-i", in_scratch("0.png"), "-n", "1", "-o", in_scratch("made"), "--exact", "--fast");
+    expect_refused(&o, "exact and fast");
+    RUN(&o, "generate", "-i", in_scratch("0.png"), "-n", "1", "-o", in_scratch("quick"), "--steps", "5", "--fast");
+    if (!__builtin_cpu_supports("avx512vnni")) {
+        expect_refused(&o, "AVX-512 VNNI");
+        return;
+    }
+    expect_success(&o);
+    RUN(&o, "generate", "-i", in_scratch("0.png"), "-n", "1", "-o", in_scratch("slow"), "--steps", "5");
+    expect_success(&o);
+    assert_int_equal(m2m_image_load(&a, in_scratch("quick/000.png"), NULL), 0);
+    assert_int_equal(m2m_image_load(&b, in_scratch("slow/000.png"), NULL), 0);
+    for (int i = 0; i < a.width * a.height * a.channels; i++) {
+        const int off = abs(a.data[i] - b.data[i]);
+        most = off > most ? off : most;
+    }
+    assert_in_range(most, 1, 8);
+    m2m_image_free(&a);
+    m2m_image_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +206,7 @@ int main(void)
         cmocka_unit_test(they_are_the_options_of_that_name),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(options_that_do_not_fit_are_refused),
+        cmocka_unit_test(fast_pictures_are_nearly_the_same),
     };
     return cmocka_run_group_tests_name("sampling", tests, prepare, scratch_remove);
 }
