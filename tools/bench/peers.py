@@ -4,6 +4,7 @@ Prints medians, versions and ratios.
 
     python tools/bench/peer_pytorch.py --make-random /tmp/sd21          once: a random U-Net of SD 2.1-base's size
     python tools/bench/peers.py /tmp/sd21 --rounds 5 [--peers m2m,pytorch,pytorch-cl,pytorch-bf16,openvino,openvino-bf16]
+    python tools/bench/peers.py /tmp/sd21 --peers m2m,sdcpp --sdcpp SD-CLI CHECKPOINT      stable-diffusion.cpp: peer_sdcpp.py tells how to get both
     python tools/bench/peers.py models/emoji --what image               an image with --context 4 images before it, 50 guided steps, to the PNG
     python tools/bench/peers.py models/emoji --what train --sets 8      forward, backward, AdamW of sets of 5
     python tools/bench/peers.py DIR --what m2m --context 4              a guided step of an M2M-Self (--make-random DIR --variant self)
@@ -30,29 +31,37 @@ KINDS = {
     "pytorch-bf16": ["peer_pytorch.py", "--wait", "--channels-last", "--dtype", "bf16"],
     "openvino": ["peer_openvino.py"],
     "openvino-bf16": ["peer_openvino.py", "--precision", "bf16"],
+    "sdcpp": ["peer_sdcpp.py"],
 }
 
 
 class Resident:
-    """A peer that stays loaded: a line in, a step's seconds out."""
+    """A peer that stays loaded: a line in, a step's seconds out, with its peak GiB if another process did the work."""
 
     def __init__(self, args, script):
         command = [sys.executable, str(HERE / script[0]), args.dir, "--size", args.size, "--threads", str(args.threads)] + script[1:]
-        if args.what != "step":
+        if script == KINDS["sdcpp"]:
+            command += ["--sdcpp", *args.sdcpp] if args.sdcpp else []
+        elif args.what != "step":
             images = 5 if args.what == "train" else args.context
             command += ["--mode", args.what, "--images", str(images), "--sets", str(args.sets)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         line = self.process.stdout.readline()
         if not line.startswith("ready "):
             sys.exit(f"{' '.join(command)}: did not start: {line.strip()}")
-        self.version = line[6:].strip()
+        self.version, self.peak = line[6:].strip(), None
 
     def step(self):
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        seconds, *peak = map(float, self.process.stdout.readline().split())
+        if peak:   # of a program that it started
+            self.peak = peak[0]
+        return seconds
 
     def memory(self):
+        if self.peak:
+            return self.peak
         for line in open(f"/proc/{self.process.pid}/status"):
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / 1048576
@@ -121,6 +130,7 @@ def main():
     p.add_argument("--sets", type=int, default=8)
     p.add_argument("--size", help="latent; left out: the model's own")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    p.add_argument("--sdcpp", nargs=2, metavar=("PROGRAM", "CHECKPOINT"), help="left out: $SDCPP_PROGRAM and $SDCPP_MODEL")
     p.add_argument("--program", default=str(HERE.parents[1] / "build/release/m2m"))
     args = p.parse_args()
     args.size = args.size or latent_of(args.dir)
@@ -129,6 +139,8 @@ def main():
     for name in names.split(","):
         if name not in KINDS and name not in OURS:
             sys.exit(f"{name}: no such peer; there are {', '.join([*OURS, *KINDS])}")
+        if name == "sdcpp" and args.what != "step":
+            sys.exit(f"sdcpp: times --what step alone, not {args.what}")
         peers[name] = ours(args, OURS[name]) if name in OURS else Resident(args, KINDS[name])
     seconds = {name: [] for name in peers}
     for _ in range(args.rounds):
