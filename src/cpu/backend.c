@@ -66,7 +66,7 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
         return NULL;
     }
     for (int op = 0; op < OP_COUNT; op++) cpu->kernels[op] = t->kernels[op].run ? t->kernels[op] : ref_f32_kernels[op];
-    cpu->words = t->words;
+    cpu->table = t;
     snprintf(cpu->detail, sizeof cpu->detail, "%s, %d thread%s", t->isa, threads, threads > 1 ? "s" : "");
     cpu->base = (backend){
         .name = "cpu",
@@ -94,9 +94,13 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
 bool backend_cpu_words(backend *be)
 {
     cpu_backend *cpu = cpu_of(be);
-    if (!cpu->words) return false;
+    const kernel *words = cpu->table->words;
+    if (!words) return false;
     for (int op = 0; op < OP_COUNT; op++)
-        if (cpu->words[op].run) cpu->kernels[op] = cpu->words[op];
+        if (words[op].run) cpu->kernels[op] = words[op];
+    be->peak = cpu->table->words_peak;
+    snprintf(cpu->detail, sizeof cpu->detail, "%s, products of 16-bit integers, %d thread%s", cpu->table->isa,
+             be->threads, be->threads > 1 ? "s" : "");
     return true;
 }
 

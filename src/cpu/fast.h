@@ -16,6 +16,7 @@ typedef struct fast_table {
     void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);
     double (*sum_squares)(backend *be, int64_t n, const float *x);
     double (*peak)(backend *be);
+    double (*words_peak)(backend *be);
 } fast_table;
 
 extern const fast_table fast_generic, fast_avx2, fast_avx512, fast_avx512vnni;
@@ -23,7 +24,7 @@ extern const fast_table fast_generic, fast_avx2, fast_avx512, fast_avx512vnni;
 typedef struct cpu_backend {
     backend base;
     kernel kernels[OP_COUNT];
-    const kernel *words;        /* fast_table's */
+    const fast_table *table;
     pack_table packs;
     team *team;
     char detail[64];

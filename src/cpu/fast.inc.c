@@ -57,5 +57,6 @@ const fast_table TABLE = {
     .peak = fast_peak,
 #ifdef WORDS
     .words = words,
+    .words_peak = words_peak,
 #endif
 };

@@ -260,3 +260,26 @@ static void words_pack_piece(int16_t *dst, float *scale, const float *s, int64_t
         }
     }
 }
+
+/* As peak_span, of words_add. */
+static void words_peak_span(const void *ctx, span s, int worker)
+{
+    float *sink = *(float *const *)ctx;
+    (void)worker;
+    for (int64_t item = s.first; item < s.end; item++) {
+        __m512i sum[PEAK_CHAINS];
+        const __m512i a = _mm512_set1_epi32(3 << 16 | 1);
+        for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
+        for (int k = 0; k < PEAK_STEPS; k++) {
+#pragma GCC unroll 12
+            for (int i = 0; i < PEAK_CHAINS; i++) words_add(&sum[i], a, a);
+        }
+        for (int i = 1; i < PEAK_CHAINS; i++) sum[0] = _mm512_add_epi32(sum[0], sum[i]);
+        sink[item] = (float)_mm512_reduce_add_epi32(sum[0]);
+    }
+}
+
+static double words_peak(backend *be)
+{
+    return peak_of(be, words_peak_span, 4.0 * V * PEAK_CHAINS * PEAK_STEPS);
+}

@@ -353,9 +353,12 @@ static int tell(bench *b, m2m_error *err)
     say(b, "%s, batch %lld, %s: %.4f s (median of %d; %.4f to %.4f), first run after %.2f s", b->component,
         (long long)b->o->batch, b->be->detail, median, n, b->seconds[0], b->seconds[n - 1], b->opened);
     if (b->flops > 0) say(b, "%.1f GFLOP a run, %.1f GFLOP/s", b->flops * 1e-9, b->flops / median * 1e-9);
-    say(b, "weights %s, activations %s (at least %s are needed), peak resident %s",
+    if (b->bound_bytes)
+        say(b, "activations: the plan is %.2f times the most that is alive at one time, %s",
+            (double)b->plan_bytes / (double)b->bound_bytes, bytes_text(b->bound_bytes, d, sizeof d));
+    say(b, "weights %s, activations %s, peak resident %s",
         bytes_text(b->weight_bytes, a, sizeof a), bytes_text(b->plan_bytes, c, sizeof c),
-        bytes_text(b->bound_bytes, d, sizeof d), bytes_text(memory_peak(), e, sizeof e));
+        bytes_text(memory_peak(), e, sizeof e));
     if (b->context_bytes) say(b, "a context image holds %s", bytes_text(b->context_bytes, a, sizeof a));
     if (b->o->ops) bench_ops_tell(&b->ops, false, b->calls);
     if (b->o->shapes) bench_ops_tell(&b->ops, true, b->calls);
