@@ -22,8 +22,8 @@ static void peak_span(const void *ctx, span s, int worker)
     }
 }
 
-/* The best of some tries, so that other programs disturb little. job leaves a float a thread in the sink; flops: those of
- * a thread. */
+/* The best of some tries, so that other programs disturb little. job leaves a float a thread in the sink, which does
+ * `flops`. */
 static double peak_of(backend *be, span_job *job, double flops)
 {
     float *sink = malloc((size_t)be->threads * sizeof *sink);
