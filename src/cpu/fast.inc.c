@@ -25,11 +25,12 @@
 #define PACKED(name, ...) ROW(name, .scratch = name##_scratch, .prepare = name##_prepare, .packs = true, __VA_ARGS__)
 
 #ifdef WORDS
+#define WORDS_PACKED(name, ...) \
+    [OP_##name] = {.run = words_##name, .scratch = words_##name##_scratch, .prepare = words_##name##_prepare, \
+                   .packs = true, __VA_ARGS__}
+
 static const kernel words[OP_COUNT] = {
-    [OP_linear] = {.run = words_linear, .scratch = words_linear_scratch, .prepare = words_linear_prepare,
-                   .packs = true},
-    [OP_conv2d] = {.run = words_conv2d, .scratch = words_conv2d_scratch, .prepare = words_conv2d_prepare, .packs = true,
-                   .work = words_conv2d_work},
+    WORDS_PACKED(linear), WORDS_PACKED(conv2d, .work = words_conv2d_work),
     [OP_attention] = {.run = words_attention, .scratch = words_attention_scratch},
 };
 #endif

@@ -1,15 +1,6 @@
-/* The fast kernels for AVX-512 (F, BW, VL, DQ): vectors of 16 floats. */
-#include <immintrin.h>
+/* The fast kernels for AVX-512 (F, BW, VL, DQ). */
+#include "cpu/avx512.inc.c"
 
-#define V 16
 #define TABLE fast_avx512
 #define ISA "avx512"
-#define VMAX(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
-#define VMIN(a, b) ((vf)_mm512_min_ps((__m512)(a), (__m512)(b)))
-#define CHOOSE(mask, yes, no) \
-    ((vf)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)(mask)), (__m512)(no), (__m512)(yes)))
-#define VSUM(x) _mm512_reduce_add_ps((__m512)(x))
-#define VTOP(x) _mm512_reduce_max_ps((__m512)(x))
-#define TILE_ROWS 8
-#define TAIL_ROWS 4
 #include "cpu/fast.inc.c"

@@ -1,16 +1,7 @@
 /* The fast kernels for AVX-512 with VNNI: those of fast_avx512.c, and products of 16-bit integers. */
-#include <immintrin.h>
+#include "cpu/avx512.inc.c"
 
-#define V 16
 #define TABLE fast_avx512vnni
 #define ISA "avx512vnni"
-#define VMAX(a, b) ((vf)_mm512_max_ps((__m512)(a), (__m512)(b)))
-#define VMIN(a, b) ((vf)_mm512_min_ps((__m512)(a), (__m512)(b)))
-#define CHOOSE(mask, yes, no) \
-    ((vf)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)(mask)), (__m512)(no), (__m512)(yes)))
-#define VSUM(x) _mm512_reduce_add_ps((__m512)(x))
-#define VTOP(x) _mm512_reduce_max_ps((__m512)(x))
-#define TILE_ROWS 8
-#define TAIL_ROWS 4
 #define WORDS
 #include "cpu/fast.inc.c"

@@ -135,20 +135,26 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
     return e->data;
 }
 
-/* The parameter that input 1 is, if a packed copy of it is to be kept: of floats, more than a compact one may. */
-static const param *kept_param(const node *n)
+/* The parameter that input 1 is, if any. */
+static const param *weight_param(const node *n)
 {
     const node *w = n->in[1];
     while (w->op == OP_reshape) w = w->in[0];
-    return w->op == OP_PARAM && !w->param->transient && !w->param->compact ? w->param : NULL;
+    return w->op == OP_PARAM ? w->param : NULL;
 }
 
-/* The parameter that input 1 is, if panels of it are to be kept in its own type. */
+/* That, if a packed copy of it is to be kept: of floats, more than a compact one may. */
+static const param *kept_param(const node *n)
+{
+    const param *p = weight_param(n);
+    return p && !p->transient && !p->compact ? p : NULL;
+}
+
+/* That, if panels of it are to be kept in its own type. */
 static const param *stored_param(const node *n)
 {
-    const node *w = n->in[1];
-    while (w->op == OP_reshape) w = w->in[0];
-    return w->op == OP_PARAM && w->param->compact && dtype_size(w->param->type) == 2 ? w->param : NULL;
+    const param *p = weight_param(n);
+    return p && p->compact && dtype_size(p->type) == 2 ? p : NULL;
 }
 
 /* Memory is taken when the plan is made, so that a run can't fail. */

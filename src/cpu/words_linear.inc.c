@@ -4,9 +4,8 @@
 /* The parameter that input 1 is: its copy in words is no larger than 16-bit floats, but for the scales. */
 static const param *words_param(const node *n)
 {
-    const node *w = n->in[1];
-    while (w->op == OP_reshape) w = w->in[0];
-    return w->op == OP_PARAM && !w->param->transient ? w->param : NULL;
+    const param *p = weight_param(n);
+    return p && !p->transient ? p : NULL;
 }
 
 static int64_t words_taps(const node *n)
