@@ -10,3 +10,4 @@
 #define VTOP(x) _mm512_reduce_max_ps((__m512)(x))
 #define TILE_ROWS 8
 #define TAIL_ROWS 4
+#define TWIN_ROWS 6

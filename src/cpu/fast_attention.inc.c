@@ -3,8 +3,8 @@
  * q [b,lq,c], k v [b/r,lk,c], c = heads * width. */
 
 enum {
-    QUERIES = 8 * TILE_ROWS,     /* of a tile, at most */
-    KEYS = 8 * TILE_COLS * (V == 16 ? 1 : 2),   /* of a block: 256; 128 without AVX */
+    QUERIES = V == 16 ? 96 : 8 * TILE_ROWS,     /* of a tile, at most */
+    KEYS = V == 8 ? 256 : 128,                  /* of a block, at most */
 };
 
 static const float LOG2_E = 1.44269504f;
@@ -25,8 +25,10 @@ static attention_job attention_sizes(const node *n)
                        .width = q.dim[2] / n->attr.heads, .heads = n->attr.heads, .scale = n->attr.alpha};
     j.wide = round_up(j.width, TILE_COLS);
     j.long_lk = round_up(j.lk, TILE_COLS);
-    j.queries = j.width > 128 ? QUERIES : QUERIES / 2;
-    j.keys = j.width > 128 ? KEYS / 2 : KEYS;
+    // AVX-512 computes so fast that keys from L3 must serve many queries, whatever their width.
+    const bool tall = V == 16 || j.width > 128;
+    j.queries = tall ? QUERIES : QUERIES / 2;
+    j.keys = tall && V != 16 ? KEYS / 2 : KEYS;
     return j;
 }
 
@@ -49,10 +51,12 @@ static void attention_pack(const attention_job *j, float *dst, const float *x, i
 static void attention_product(float *c, int64_t ldc, const float *a, int64_t lda, int64_t rows, const float *b,
                               int64_t b_depth, int64_t depth, int64_t columns, bool first)
 {
-    for (int64_t jc = 0; jc < columns; jc += TILE_COLS, b += b_depth * TILE_COLS)
+    for (int64_t jc = 0; jc < columns; jc += TILE_WIDE, b += b_depth * TILE_WIDE)
         for (int64_t i = 0; i < rows;) {
-            const tile_job job = {.taps = 1, .depth = depth, .c = c + i * ldc + jc, .ldc = ldc, .rows = rows - i,
-                                  .cols = TILE_COLS, .first = first, .bias = no_bias};
+            const tile_job job = {.taps = 1, .depth = depth, .b_panel = b_depth * TILE_COLS, .c_panel = TILE_COLS,
+                                  .c = c + i * ldc + jc, .ldc = ldc, .rows = rows - i,
+                                  .cols = round_up(columns - jc < TILE_WIDE ? columns - jc : TILE_WIDE, TILE_COLS),
+                                  .first = first, .bias = no_bias};
             row_ptr row[TILE_ROWS];
             for (int t = 0; t < TILE_ROWS; t++) row[t] = a + (i + t) * lda;
             i += tile_rows(&job, row, b);

@@ -9,4 +9,5 @@
 #define CHOOSE(mask, yes, no) ((vf)_mm256_blendv_ps((__m256)(no), (__m256)(yes), (__m256)(mask)))
 #define TILE_ROWS 6
 #define TAIL_ROWS 4
+#define TWIN_ROWS 0
 #include "cpu/fast.inc.c"

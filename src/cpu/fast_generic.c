@@ -7,4 +7,5 @@
 #define CHOOSE(mask, yes, no) ((vf)(((vi)(yes) & (mask)) | ((vi)(no) & ~(mask))))
 #define TILE_ROWS 6
 #define TAIL_ROWS 4
+#define TWIN_ROWS 0
 #include "cpu/fast.inc.c"

@@ -5,11 +5,14 @@
  * implicit im2col), a padding pixel is a row of zeros. B is packed in panels of TILE_COLS columns:
  * [n/TILE_COLS][taps][depth] [TILE_COLS], zero-padded. A tile of TILE_ROWS (or, for what is left, TAIL_ROWS) x
  * TILE_COLS of C stays in registers over one block of taps and depth; a panel's block (about 20 KB) stays in L1 over
- * BLOCK_ROWS rows. */
+ * BLOCK_ROWS rows. Where there are registers for it a tile is TWIN_ROWS high and spans two panels: as many
+ * multiply-adds then need a fifth fewer instructions, which counts where two threads share a core. */
 
 enum {
     TILE_VECS = 2,
     TILE_COLS = TILE_VECS * V,
+    TILE_PANELS = TWIN_ROWS ? 2 : 1,  /* of a tile, at most */
+    TILE_WIDE = TILE_PANELS * TILE_COLS,
     BLOCK_DEPTH = 320,                /* taps * depth of one block, about */
     BLOCK_ROWS = 24 * TILE_ROWS,
     BLOCK_COLS = 8 * TILE_COLS,       /* whose part of C stays in L2 between depths */
@@ -36,40 +39,55 @@ typedef struct product {
 } product;
 
 /* How many rows the next tile takes when `left` are left: whole tiles, and at the end whatever computes least. */
-static inline int tile_height(int64_t left)
+static inline int tile_height(int64_t left, int whole)
 {
-    return left <= TAIL_ROWS || (left > TILE_ROWS && left <= 2 * TAIL_ROWS) ? TAIL_ROWS : TILE_ROWS;
+    return left <= TAIL_ROWS || (left > whole && left <= 2 * TAIL_ROWS) ? TAIL_ROWS : whole;
 }
 
-/* The tile functions are text for one height each: `height` is TILE_ROWS or TAIL_ROWS, a constant where they are used.
+/* A tile's factors and place. */
+typedef struct tile_job {
+    int64_t taps, depth, k0, b_step;   /* b: one panel, its taps b_step apart */
+    int64_t a_step;                    /* tile_rows: row[t * a_step + i]: row i of tap t; tile_columns: see there */
+    int64_t b_panel, c_panel;          /* from one panel to the next, where cols > TILE_COLS */
+    float *c;
+    int64_t ldc, rows, cols;           /* left; cols: TILE_WIDE at most */
+    bool first;                        /* c = bias + the product, not c += the product */
+    const float *bias;                 /* [TILE_COLS] for each panel */
+} tile_job;
+
+typedef vf tile_sums[TILE_ROWS][TILE_PANELS * TILE_VECS];
+
+/* The tile functions are text for one height and one number of panels, constants where they are used.
  *
- * acc += A B over taps x depth. row[t * row_step + i]: row i of tap t. b: one panel, taps b_step apart. */
-static inline __attribute__((always_inline)) void tile_run(int height, vf acc[TILE_ROWS][TILE_VECS], int64_t taps,
-                                                           int64_t depth, const row_ptr *row, int64_t row_step,
-                                                           int64_t k0, const float *b, int64_t b_step)
+ * acc += A B over taps x depth. */
+static inline __attribute__((always_inline)) void tile_run(int height, int panels, tile_sums acc, const tile_job *j,
+                                                           const row_ptr *row, const float *b)
 {
-    for (int64_t t = 0; t < taps; t++, row += row_step, b += b_step) {
+    for (int64_t t = 0; t < j->taps; t++, row += j->a_step, b += j->b_step) {
         const float *a[TILE_ROWS];
         const float *bk = b;
 #pragma GCC unroll 8
-        for (int i = 0; i < height; i++) a[i] = row[i] + k0;
-        for (int64_t k = 0; k < depth; k++, bk += TILE_COLS) {
-            const vf b0 = load(bk), b1 = load(bk + V);
+        for (int i = 0; i < height; i++) a[i] = row[i] + j->k0;
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < j->depth; k++, bk += TILE_COLS) {
+            vf x[TILE_PANELS * TILE_VECS];
+#pragma GCC unroll 4
+            for (int v = 0; v < panels * TILE_VECS; v++)
+                x[v] = load(bk + v / TILE_VECS * j->b_panel + v % TILE_VECS * V);
 #pragma GCC unroll 8
             for (int i = 0; i < height; i++) {
-                acc[i][0] += a[i][k] * b0;
-                acc[i][1] += a[i][k] * b1;
+#pragma GCC unroll 4
+                for (int v = 0; v < panels * TILE_VECS; v++) acc[i][v] += a[i][k] * x[v];
             }
         }
     }
 }
 
-/* The same with A by columns, a_step apart: A[i,k] = a[k * a_step + i]. */
-static inline __attribute__((always_inline)) void tile_run_columns(int height, vf acc[TILE_ROWS][TILE_VECS],
-                                                                   int64_t depth, const float *a, int64_t a_step,
-                                                                   const float *b)
+/* The same for one panel with A by columns, a_step apart: A[i,k] = a[k * a_step + i]. */
+static inline __attribute__((always_inline)) void tile_run_columns(int height, tile_sums acc, const tile_job *j,
+                                                                   const float *a, const float *b)
 {
-    for (int64_t k = 0; k < depth; k++, a += a_step, b += TILE_COLS) {
+    for (int64_t k = 0; k < j->depth; k++, a += j->a_step, b += TILE_COLS) {
         const vf b0 = load(b), b1 = load(b + V);
 #pragma GCC unroll 8
         for (int i = 0; i < height; i++) {
@@ -79,93 +97,107 @@ static inline __attribute__((always_inline)) void tile_run_columns(int height, v
     }
 }
 
-static inline __attribute__((always_inline)) void tile_clear(vf acc[TILE_ROWS][TILE_VECS])
+static inline __attribute__((always_inline)) void tile_clear(int height, int panels, tile_sums acc)
 {
 #pragma GCC unroll 8
-    for (int i = 0; i < TILE_ROWS; i++) acc[i][0] = acc[i][1] = splat(0);
+    for (int i = 0; i < height; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < panels * TILE_VECS; v++) acc[i][v] = splat(0);
+    }
 }
 
-/* c += acc (or c = bias + acc when first) for the part of the tile in `rows` (those left, maybe more than the tile's)
- * and `cols`. bias: TILE_COLS floats. */
-static inline __attribute__((always_inline)) void tile_store(int height, vf acc[TILE_ROWS][TILE_VECS], float *c,
-                                                             int64_t ldc, int64_t rows, int64_t cols, bool first,
-                                                             const float *bias)
+/* Panel p of the sums to C: the part in j->rows and j->cols. */
+static inline __attribute__((always_inline)) void tile_store(int height, int p, tile_sums acc, const tile_job *j)
 {
-    if (first) {
-        const vf b0 = load(bias), b1 = load(bias + V);
+    float *c = j->c + p * j->c_panel;
+    const int64_t cols = j->cols - p * TILE_COLS;
+    if (j->first) {
+        const vf b0 = load(j->bias + p * TILE_COLS), b1 = load(j->bias + p * TILE_COLS + V);
 #pragma GCC unroll 8
         for (int i = 0; i < height; i++) {
-            acc[i][0] += b0;
-            acc[i][1] += b1;
+            acc[i][2 * p] += b0;
+            acc[i][2 * p + 1] += b1;
         }
     }
-    if (rows >= height && cols == TILE_COLS) {
+    if (j->rows >= height && cols >= TILE_COLS) {
 #pragma GCC unroll 8
-        for (int i = 0; i < height; i++, c += ldc) {
-            store(c, first ? acc[i][0] : load(c) + acc[i][0]);
-            store(c + V, first ? acc[i][1] : load(c + V) + acc[i][1]);
+        for (int i = 0; i < height; i++, c += j->ldc) {
+            store(c, j->first ? acc[i][2 * p] : load(c) + acc[i][2 * p]);
+            store(c + V, j->first ? acc[i][2 * p + 1] : load(c + V) + acc[i][2 * p + 1]);
         }
         return;
     }
     float t[TILE_ROWS][TILE_COLS];
 #pragma GCC unroll 8
     for (int i = 0; i < height; i++) {
-        store(t[i], acc[i][0]);
-        store(t[i] + V, acc[i][1]);
+        store(t[i], acc[i][2 * p]);
+        store(t[i] + V, acc[i][2 * p + 1]);
     }
-    for (int64_t i = 0; i < rows && i < height; i++)
-        for (int64_t j = 0; j < cols; j++) c[i * ldc + j] = first ? t[i][j] : c[i * ldc + j] + t[i][j];
+    for (int64_t i = 0; i < j->rows && i < height; i++)
+        for (int64_t k = 0; k < cols && k < TILE_COLS; k++)
+            c[i * j->ldc + k] = j->first ? t[i][k] : c[i * j->ldc + k] + t[i][k];
 }
 
-static const float no_bias[TILE_COLS];
+static const float no_bias[TILE_WIDE];
 
-/* A tile's factors and place. */
-typedef struct tile_job {
-    int64_t taps, depth, k0, b_step;   /* as in tile_run */
-    int64_t a_step;                    /* tile_rows: tile_run's row_step; tile_columns: tile_run_columns' a_step */
-    float *c;
-    int64_t ldc, rows, cols;           /* rows: left */
-    bool first;
-    const float *bias;
-} tile_job;
-
-static inline __attribute__((always_inline)) void tile_rows_of(int height, const tile_job *j, const row_ptr *row,
-                                                               const float *b)
+static inline __attribute__((always_inline)) void tile_rows_of(int height, int panels, const tile_job *j,
+                                                               const row_ptr *row, const float *b)
 {
-    vf acc[TILE_ROWS][TILE_VECS];
-    tile_clear(acc);
-    tile_run(height, acc, j->taps, j->depth, row, j->a_step, j->k0, b, j->b_step);
-    tile_store(height, acc, j->c, j->ldc, j->rows, j->cols, j->first, j->bias);
+    tile_sums acc;
+    tile_clear(height, panels, acc);
+    tile_run(height, panels, acc, j, row, b);
+    for (int p = 0; p < panels; p++) tile_store(height, p, acc, j);
 }
 
-/* Computes the next tile and says how many rows it took. */
+#if TWIN_ROWS
+/* Not inline: there the row pointers would leave the registers. */
+static __attribute__((noinline)) void tile_twin(const tile_job *j, const row_ptr *row, const float *b)
+{
+    tile_rows_of(TWIN_ROWS, 2, j, row, b);
+}
+
+static __attribute__((noinline)) void tile_twin_tail(const tile_job *j, const row_ptr *row, const float *b)
+{
+    tile_rows_of(TAIL_ROWS, 2, j, row, b);
+}
+#endif
+
+/* Computes the next tile and says how many rows it took. Rows up to the tile's height are read: see block_rows. */
 static inline __attribute__((always_inline)) int tile_rows(const tile_job *j, const row_ptr *row, const float *b)
 {
-    const int height = tile_height(j->rows);
-    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, j, row, b);
-    else tile_rows_of(TAIL_ROWS, j, row, b);
+#if TWIN_ROWS
+    if (j->cols > TILE_COLS) {
+        const int height = tile_height(j->rows, TWIN_ROWS);
+        if (height == TWIN_ROWS) tile_twin(j, row, b);
+        else tile_twin_tail(j, row, b);
+        return height;
+    }
+#endif
+    const int height = tile_height(j->rows, TILE_ROWS);
+    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, 1, j, row, b);
+    else tile_rows_of(TAIL_ROWS, 1, j, row, b);
     return height;
 }
 
 static inline __attribute__((always_inline)) void tile_columns_of(int height, const tile_job *j, const float *a,
                                                                   const float *b)
 {
-    vf acc[TILE_ROWS][TILE_VECS];
-    tile_clear(acc);
-    tile_run_columns(height, acc, j->depth, a, j->a_step, b);
-    tile_store(height, acc, j->c, j->ldc, j->rows, j->cols, j->first, j->bias);
+    tile_sums acc;
+    tile_clear(height, 1, acc);
+    tile_run_columns(height, acc, j, a, b);
+    tile_store(height, 0, acc, j);
 }
 
-/* The same with A by columns. */
+/* The same with A by columns, and one panel. */
 static inline __attribute__((always_inline)) int tile_columns(const tile_job *j, const float *a, const float *b)
 {
-    const int height = tile_height(j->rows);
+    const int height = tile_height(j->rows, TILE_ROWS);
     if (height == TILE_ROWS) tile_columns_of(TILE_ROWS, j, a, b);
     else tile_columns_of(TAIL_ROWS, j, a, b);
     return height;
 }
 
-/* Rows of A for one block of rows, padded to whole tiles by repeating the last: row[t * stride + i]. */
+/* Rows of A for one block of rows, padded for the last tile by repeating the last: row[t * stride + i]. */
 static int64_t block_rows(const product *p, int64_t tap, int64_t taps, span r, row_ptr *row)
 {
     const int64_t count = r.end - r.first, stride = (count + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
@@ -176,22 +208,64 @@ static int64_t block_rows(const product *p, int64_t tap, int64_t taps, span r, r
     return stride;
 }
 
+/* What a block asks for while it computes, so that the next tiles find it in L2: the next panels share by share, a
+ * tile's part of C, and with the first panels the next tile's rows. Streams of some KB are too short for the
+ * processor's own prefetching. */
+typedef struct ahead {
+    const float *next;         /* the next tile's share of the next panels; NULL: none */
+    int64_t share;             /* floats */
+} ahead;
+
+static inline void ask_lines(const float *from, int64_t floats)
+{
+    for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(from + i, 0, 2);
+}
+
+/* panel: the next ones, or NULL, of so many floats; for few rows they would come all at once. */
+static ahead ahead_of(const float *panel, int64_t floats, int64_t rows)
+{
+    const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    return (ahead){tiles < 4 ? NULL : panel, round_up(floats / tiles + 1, 16)};
+}
+
+static inline void ask_ahead(ahead *a, const float *c, int64_t ldc, int64_t rows, int64_t cols)
+{
+    if (a->next) {
+        ask_lines(a->next, a->share);
+        a->next += a->share;
+    }
+    for (int64_t i = 0; i < TILE_ROWS && i < rows; i++)
+        for (int64_t k = 0; k < cols; k += 16) __builtin_prefetch(c + i * ldc + k, 1, 3);
+}
+
+/* The rows of the tile after this one. */
+static void ask_rows(const tile_job *t, const row_ptr *row)
+{
+    for (int64_t i = TILE_ROWS; i < 2 * TILE_ROWS && i < t->rows; i++)
+        for (int64_t tap = 0; tap < t->taps; tap++) ask_lines(row[tap * t->a_step + i] + t->k0, t->depth);
+}
+
 /* One block of taps [tap, tap+taps) and depth k, on rows r and the panels in cols. */
 static void product_block(const product *p, int64_t tap, int64_t taps, span k, span r, span cols)
 {
     row_ptr row[MAX_TAPS * BLOCK_ROWS];
-    const int64_t stride = block_rows(p, tap, taps, r, row);
+    const int64_t stride = block_rows(p, tap, taps, r, row), panel = p->taps * p->depth * TILE_COLS;
     const bool first = tap == 0 && k.first == 0;
-    for (int64_t j = cols.first; j < cols.end; j += TILE_COLS) {
+    for (int64_t j = cols.first; j < cols.end; j += TILE_WIDE) {
         const float *b = p->b + (j * p->taps + tap * TILE_COLS) * p->depth + k.first * TILE_COLS;
-        const int64_t width = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
-        float bias[TILE_COLS] = {0};
+        const int64_t left = (cols.end < p->n ? cols.end : p->n) - j, width = left < TILE_WIDE ? left : TILE_WIDE;
+        float bias[TILE_WIDE] = {0};
         for (int64_t i = 0; p->bias && i < width; i++) bias[i] = p->bias[j + i];
         tile_job t = {.taps = taps, .depth = k.end - k.first, .k0 = k.first, .b_step = p->depth * TILE_COLS,
-                      .a_step = stride, .ldc = p->ldc, .cols = width, .first = first, .bias = bias};
+                      .a_step = stride, .b_panel = panel, .c_panel = TILE_COLS, .ldc = p->ldc, .cols = width,
+                      .first = first, .bias = bias};
+        ahead next = ahead_of(left > TILE_WIDE ? b + TILE_PANELS * panel : NULL, taps * t.depth * TILE_COLS,
+                              r.end - r.first);
         for (int64_t i = r.first; i < r.end;) {
             t.c = p->c + i * p->ldc + j;
             t.rows = r.end - i;
+            ask_ahead(&next, t.c, t.ldc, t.rows, width);
+            if (j == cols.first) ask_rows(&t, row + (i - r.first));
             i += tile_rows(&t, row + (i - r.first), b);
         }
     }
@@ -220,13 +294,13 @@ static void product_span(const void *ctx, span s, int worker)
     (void)worker;
     for (int64_t i = s.first; i < s.end; i++)
         product_part(p, span_of(p->m, TILE_ROWS, p->blocks, i % p->blocks),
-                     span_of(p->n, TILE_COLS, p->groups, i / p->blocks));
+                     span_of(p->n, TILE_WIDE, p->groups, i / p->blocks));
 }
 
 /* All of C. Few rows are shared out by columns too. */
 static void product_all(const backend *be, product *p)
 {
-    const int64_t panels = (p->n + TILE_COLS - 1) / TILE_COLS, wanted = 4 * be->threads;
+    const int64_t panels = (p->n + TILE_WIDE - 1) / TILE_WIDE, wanted = 4 * be->threads;
     p->blocks = (p->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     p->groups = (wanted + p->blocks - 1) / p->blocks;
     if (p->groups > panels) p->groups = panels;

@@ -13,8 +13,8 @@
 
 enum {
     WINO = 36,
-    WINO_DEPTH = V == 16 ? 320 : 160,   /* channels of a chunk, at most */
-    WINO_PANELS = V == 16 ? 2 : 4,       /* panels of outputs of a group, at most */
+    WINO_DEPTH = 160,                /* channels of a chunk, at most */
+    WINO_PANELS = V == 16 ? 2 : 4,   /* panels of outputs of a group, at most */
     WINO_TILES = 192,                /* of a block, at most */
     WINO_BYTES = 8 << 20,            /* of a block's transformed input, about */
 };
@@ -151,9 +151,10 @@ static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t
 {
     for (int f = 0; f < WINO; f++) {
         const float *a = j->input + f * j->f_step + k0 / j->chunk * j->chunk_step;
-        for (int64_t p = 0; p < panels; p++) {
+        for (int64_t p = 0; p < panels; p += TILE_PANELS) {
             const float *b = u + f * j->u_step + p * count * TILE_COLS;
-            tile_job job = {.taps = 1, .depth = count, .ldc = TILE_COLS, .cols = TILE_COLS, .first = k0 == 0,
+            tile_job job = {.taps = 1, .depth = count, .b_panel = count * TILE_COLS, .c_panel = j->block * TILE_COLS,
+                            .ldc = TILE_COLS, .cols = p + 1 < panels ? TILE_WIDE : TILE_COLS, .first = k0 == 0,
                             .bias = no_bias};
             for (int64_t i = t.first; i < t.end;) {
                 row_ptr row[TILE_ROWS];

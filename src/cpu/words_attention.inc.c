@@ -3,7 +3,7 @@
  * norm that they have, so that one that stands out keeps its digits. Softmax and sums stay in float. */
 
 enum {
-    WORDS_QUERIES = 2 * TILE_ROWS,
+    WORDS_QUERIES = 64,          /* of a tile, at most */
     WORDS_KEYS = 8 * TILE_COLS,
     WORDS_WIDTH = 1024,          /* of a head, at most */
 };
@@ -19,7 +19,7 @@ static words_heads words_heads_of(const node *n)
 {
     words_heads w = {.j = attention_sizes(n)};
     attention_job *j = &w.j;
-    j->queries = WORDS_QUERIES;
+    j->queries = j->width > 128 ? WORDS_QUERIES : WORDS_QUERIES / 4;
     j->keys = WORDS_KEYS;
     w.blocks = (j->lk + WORDS_KEYS - 1) / WORDS_KEYS;
     w.tiles = (j->lq + j->queries - 1) / j->queries;
@@ -87,19 +87,22 @@ static void words_pack_values(const words_heads *w, int16_t *to, float *scale, c
         }
 }
 
-/* c [rows, columns] (+)= rows times panels `step` integers apart, scales `scale_step` apart. */
-static void words_multiply(const words_tile *part, const words_row_ptr *row, const int16_t *b, int64_t step,
-                           int64_t scale_step, int64_t columns)
+/* part->to.c [rows, columns] (+)= rows times panels. */
+static void words_multiply(const words_tile *part, const words_row_ptr *row, const int16_t *b, int64_t columns)
 {
     words_tile t = *part;
-    t.cols = TILE_COLS;
-    t.bias = no_bias;
-    for (int64_t col = 0; col < columns; col += TILE_COLS, b += step, t.scale += scale_step)
-        for (int64_t i = 0; i < part->rows;) {
-            t.c = part->c + i * t.ldc + col;
-            t.rows = part->rows - i;
+    t.to.bias = no_bias;
+    t.to.c_panel = TILE_COLS;
+    for (int64_t col = 0; col < columns; col += TILE_WIDE) {
+        t.to.cols = round_up(columns - col < TILE_WIDE ? columns - col : TILE_WIDE, TILE_COLS);
+        for (int64_t i = 0; i < part->to.rows;) {
+            t.to.c = part->to.c + i * t.to.ldc + col;
+            t.to.rows = part->to.rows - i;
             i += words_tile_rows(&t, row + i, b);
         }
+        b += TILE_PANELS * t.b_panel;
+        t.scale += TILE_PANELS * t.scale_panel;
+    }
 }
 
 /* As vexp2_below, in fewer operations: 3e-6 relative, far below what rounding to words costs. NaN stays. */
@@ -156,7 +159,7 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
     int16_t *words = (int16_t *)(s + WORDS_QUERIES * WORDS_KEYS);
     float *top = s + WORDS_QUERIES * (WORDS_KEYS + WORDS_KEYS / 2), *total = top + WORDS_QUERIES;
     words_row_ptr row[WORDS_QUERIES];
-    for (int64_t i = 0; i < WORDS_QUERIES; i++) {
+    for (int64_t i = 0; i < j->queries; i++) {
         words_row(q + i * w->row, (const float *)c->in[0] + at + (i < rows ? i : rows - 1) * j->c, j->width);
         top[i] = -INFINITY;
         total[i] = 0;
@@ -166,22 +169,23 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
         const int64_t count = limit - k < WORDS_KEYS ? limit - k : WORDS_KEYS;
         for (int64_t p = 0; p < pieces; p++) {
             const span depth = words_piece(j->width, p);
-            for (int64_t i = 0; i < WORDS_QUERIES; i++) {
+            for (int64_t i = 0; i < j->queries; i++) {
                 const float *from = q + i * w->row;
                 row[i] = (words_row_ptr){(const int32_t *)(from + words_head(j->width) + depth.first / 2),
                                          from[p] * j->scale * LOG2_E};
             }
-            const words_tile scores = {.pairs = (depth.end - depth.first) / 2, .c = s, .ldc = WORDS_KEYS, .rows = rows,
-                                       .first = p == 0, .scale = k_scale + (k * pieces + p * TILE_COLS)};
-            words_multiply(&scores, row, (const int16_t *)head + k * j->width + depth.first * TILE_COLS,
-                           j->width * TILE_COLS, pieces * TILE_COLS, count);
+            const words_tile scores = {.to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},
+                                       .pairs = (depth.end - depth.first) / 2, .b_panel = j->width * TILE_COLS,
+                                       .scale = k_scale + (k * pieces + p * TILE_COLS),
+                                       .scale_panel = pieces * TILE_COLS};
+            words_multiply(&scores, row, (const int16_t *)head + k * j->width + depth.first * TILE_COLS, count);
         }
         words_softmax(j, s, o, top, total, words, row, rows, count);
-        for (int64_t i = rows; i < WORDS_QUERIES; i++) row[i] = row[rows - 1];
-        const words_tile result = {.pairs = (count + 1) / 2, .c = o, .ldc = j->wide, .rows = rows,
-                                   .scale = v_scale + k / WORDS_KEYS * j->wide};
-        words_multiply(&result, row, (const int16_t *)v + k * TILE_COLS, round_up(j->lk, 2) * TILE_COLS, TILE_COLS,
-                       j->wide);
+        for (int64_t i = rows; i < j->queries; i++) row[i] = row[rows - 1];
+        const words_tile result = {.to = {.c = o, .ldc = j->wide, .rows = rows}, .pairs = (count + 1) / 2,
+                                   .b_panel = round_up(j->lk, 2) * TILE_COLS,
+                                   .scale = v_scale + k / WORDS_KEYS * j->wide, .scale_panel = TILE_COLS};
+        words_multiply(&result, row, (const int16_t *)v + k * TILE_COLS, j->wide);
     }
     attention_result(j, c, b, h, first, rows, o, top, total);
 }

@@ -80,13 +80,12 @@ static void words_row(float *row, const float *x, int64_t depth)
     }
 }
 
-/* A tile's factors and place: as tile_job. row[i]: scale and integers of one piece. */
+/* A tile's factors and place. row[i]: scale and integers of one piece. */
 typedef struct words_tile {
+    tile_job to;                       /* c, ldc, c_panel, rows, cols, first, bias */
     int64_t pairs;                     /* half the depth */
-    float *c;
-    int64_t ldc, rows, cols;           /* rows: left */
-    bool first;
-    const float *bias, *scale;         /* [TILE_COLS] each */
+    int64_t b_panel, scale_panel;      /* from one panel to the next, where cols > TILE_COLS */
+    const float *scale;                /* [TILE_COLS] for each panel */
 } words_tile;
 
 typedef struct words_row_ptr {
@@ -100,52 +99,75 @@ static inline __attribute__((always_inline)) void words_add(__m512i *sum, __m512
     __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
 }
 
-static inline __attribute__((always_inline)) void words_tile_of(int height, const words_tile *j,
-                                                                const words_row_ptr *row, const int16_t *b)
+static inline __attribute__((always_inline)) void words_run(int height, int panels,
+                                                            __m512i sum[TILE_ROWS][TILE_PANELS * TILE_VECS],
+                                                            const words_tile *j, const words_row_ptr *row,
+                                                            const int16_t *b)
 {
-    __m512i sum[TILE_ROWS][TILE_VECS];
     const int32_t *a[TILE_ROWS];
 #pragma GCC unroll 8
     for (int i = 0; i < height; i++) {
-        sum[i][0] = sum[i][1] = _mm512_setzero_si512();
         a[i] = row[i].pairs;
+#pragma GCC unroll 4
+        for (int v = 0; v < panels * TILE_VECS; v++) sum[i][v] = _mm512_setzero_si512();
     }
     for (int64_t k = 0; k < j->pairs; k++, b += 2 * TILE_COLS) {
-        const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 2 * V);
+        __m512i x[TILE_PANELS * TILE_VECS];
+#pragma GCC unroll 4
+        for (int v = 0; v < panels * TILE_VECS; v++)
+            x[v] = _mm512_loadu_si512(b + v / TILE_VECS * j->b_panel + v % TILE_VECS * 2 * V);
 #pragma GCC unroll 8
         for (int i = 0; i < height; i++) {
-            const __m512i x = _mm512_set1_epi32(a[i][k]);
-            words_add(&sum[i][0], x, b0);
-            words_add(&sum[i][1], x, b1);
+            const __m512i y = _mm512_set1_epi32(a[i][k]);
+#pragma GCC unroll 4
+            for (int v = 0; v < panels * TILE_VECS; v++) words_add(&sum[i][v], y, x[v]);
         }
     }
-    vf acc[TILE_ROWS][TILE_VECS];
-    const vf s0 = load(j->scale), s1 = load(j->scale + V);
+}
+
+static inline __attribute__((always_inline)) void words_tile_of(int height, int panels, const words_tile *j,
+                                                                const words_row_ptr *row, const int16_t *b)
+{
+    __m512i sum[TILE_ROWS][TILE_PANELS * TILE_VECS];
+    words_run(height, panels, sum, j, row, b);
+    tile_sums acc;
+#pragma GCC unroll 4
+    for (int v = 0; v < panels * TILE_VECS; v++) {
+        const vf scale = load(j->scale + v / TILE_VECS * j->scale_panel + v % TILE_VECS * V);
 #pragma GCC unroll 8
-    for (int i = 0; i < height; i++) {
-        acc[i][0] = (vf)_mm512_cvtepi32_ps(sum[i][0]) * (s0 * row[i].scale);
-        acc[i][1] = (vf)_mm512_cvtepi32_ps(sum[i][1]) * (s1 * row[i].scale);
+        for (int i = 0; i < height; i++) acc[i][v] = (vf)_mm512_cvtepi32_ps(sum[i][v]) * (scale * row[i].scale);
     }
-    tile_store(height, acc, j->c, j->ldc, j->rows, j->cols, j->first, j->bias);
+    for (int p = 0; p < panels; p++) tile_store(height, p, acc, &j->to);
 }
 
 /* Not inline: there the row pointers would leave the registers. */
 static __attribute__((noinline)) void words_tile_whole(const words_tile *j, const words_row_ptr *row, const int16_t *b)
 {
-    words_tile_of(TILE_ROWS, j, row, b);
+    words_tile_of(TILE_ROWS, 1, j, row, b);
 }
 
 static __attribute__((noinline)) void words_tile_tail(const words_tile *j, const words_row_ptr *row, const int16_t *b)
 {
-    words_tile_of(TAIL_ROWS, j, row, b);
+    words_tile_of(TAIL_ROWS, 1, j, row, b);
+}
+
+static __attribute__((noinline)) void words_twin(const words_tile *j, const words_row_ptr *row, const int16_t *b)
+{
+    words_tile_of(TWIN_ROWS, 2, j, row, b);
+}
+
+static __attribute__((noinline)) void words_twin_tail(const words_tile *j, const words_row_ptr *row, const int16_t *b)
+{
+    words_tile_of(TAIL_ROWS, 2, j, row, b);
 }
 
 /* Computes the next tile and says how many rows it took. */
 static int words_tile_rows(const words_tile *j, const words_row_ptr *row, const int16_t *b)
 {
-    const int height = tile_height(j->rows);
-    if (height == TILE_ROWS) words_tile_whole(j, row, b);
-    else words_tile_tail(j, row, b);
+    const bool twin = j->to.cols > TILE_COLS;
+    const int whole = twin ? TWIN_ROWS : TILE_ROWS, height = tile_height(j->to.rows, whole);
+    if (height == whole) (twin ? words_twin : words_tile_whole)(j, row, b);
+    else (twin ? words_twin_tail : words_tile_tail)(j, row, b);
     return height;
 }
 
@@ -180,17 +202,23 @@ static void words_part(const words_product *w, int64_t t, int64_t k, const row_p
         const float *from = row[i < count ? i : count - 1];
         at[i] = (words_row_ptr){(const int32_t *)(from + head + depth.first / 2), from[k]};
     }
-    for (int64_t j = cols.first; j < cols.end; j += TILE_COLS) {
-        const int64_t panel = j / TILE_COLS * p->taps + t, width = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
-        float bias[TILE_COLS] = {0};
+    for (int64_t j = cols.first; j < cols.end; j += TILE_WIDE) {
+        const int64_t panel = j / TILE_COLS * p->taps + t, left = (cols.end < p->n ? cols.end : p->n) - j;
+        const int64_t width = left < TILE_WIDE ? left : TILE_WIDE, far = p->taps * p->depth * TILE_COLS;
+        float bias[TILE_WIDE] = {0};
         for (int64_t i = 0; p->bias && i < width; i++) bias[i] = p->bias[j + i];
-        words_tile job = {.pairs = (depth.end - depth.first) / 2, .ldc = p->ldc, .cols = width,
-                          .first = t == 0 && k == 0, .bias = bias,
-                          .scale = w->scale + (panel * pieces + k) * TILE_COLS};
+        words_tile job = {.to = {.ldc = p->ldc, .c_panel = TILE_COLS, .cols = width, .first = t == 0 && k == 0,
+                                 .bias = bias},
+                          .pairs = (depth.end - depth.first) / 2, .b_panel = far,
+                          .scale = w->scale + (panel * pieces + k) * TILE_COLS,
+                          .scale_panel = p->taps * pieces * TILE_COLS};
         const int16_t *b = w->b + (panel * p->depth + depth.first) * TILE_COLS;
+        ahead next = ahead_of((const float *)(left > TILE_WIDE ? b + TILE_PANELS * far : NULL), job.pairs * TILE_COLS,
+                              count);
         for (int64_t i = 0; i < count;) {
-            job.c = p->c + (r.first + i) * p->ldc + j;
-            job.rows = count - i;
+            job.to.c = p->c + (r.first + i) * p->ldc + j;
+            job.to.rows = count - i;
+            ask_ahead(&next, job.to.c, p->ldc, job.to.rows, width);
             i += words_tile_rows(&job, at + i, b);
         }
     }
@@ -224,14 +252,14 @@ static void words_span(const void *ctx, span s, int worker)
     const product *p = &w->p;
     for (int64_t i = s.first; i < s.end; i++)
         words_rows(w, span_of(p->m, TILE_ROWS, p->blocks, i % p->blocks),
-                   span_of(p->n, TILE_COLS, p->groups, i / p->blocks),
+                   span_of(p->n, TILE_WIDE, p->groups, i / p->blocks),
                    w->own ? w->own + worker * words_own(p->depth) : NULL);
 }
 
 static void words_all(const backend *be, words_product *w)
 {
     product *p = &w->p;
-    const int64_t panels = (p->n + TILE_COLS - 1) / TILE_COLS, wanted = 4 * be->threads;
+    const int64_t panels = (p->n + TILE_WIDE - 1) / TILE_WIDE, wanted = 4 * be->threads;
     p->blocks = (p->m + words_block(p->depth) - 1) / words_block(p->depth);
     p->groups = (wanted + p->blocks - 1) / p->blocks;
     if (p->groups > panels) p->groups = panels;

@@ -248,12 +248,14 @@ static void words_wino_multiply(const words_wino *w, const int16_t *u, const flo
             const int64_t tile = at + (t.first + i < t.end ? t.first + i : t.end - 1);
             row[i] = (words_row_ptr){(const int32_t *)(w->input + tile * j->chunk), w->input_scale[tile]};
         }
-        for (int64_t p = 0; p < panels; p++) {
-            words_tile job = {.pairs = (k.end - k.first) / 2, .ldc = TILE_COLS, .cols = TILE_COLS, .first = c == 0,
-                              .bias = no_bias, .scale = scale + (f * j->most + p) * TILE_COLS};
+        for (int64_t p = 0; p < panels; p += TILE_PANELS) {
+            words_tile job = {.to = {.ldc = TILE_COLS, .c_panel = j->block * TILE_COLS,
+                                     .cols = p + 1 < panels ? TILE_WIDE : TILE_COLS, .first = c == 0, .bias = no_bias},
+                              .pairs = (k.end - k.first) / 2, .b_panel = j->chunk * TILE_COLS,
+                              .scale = scale + (f * j->most + p) * TILE_COLS, .scale_panel = TILE_COLS};
             for (int64_t i = 0; i < count;) {
-                job.c = sums + f * j->s_step + (p * j->block + t.first + i) * TILE_COLS;
-                job.rows = count - i;
+                job.to.c = sums + f * j->s_step + (p * j->block + t.first + i) * TILE_COLS;
+                job.to.rows = count - i;
                 i += words_tile_rows(&job, row + i, u + 2 * f * j->u_step + p * j->chunk * TILE_COLS);
             }
         }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far each mode of m2m and of its peers is from PyTorch in float32: one forward of a U-Net directory, as peers.py times it.
 
-    python tools/bench/errors.py /tmp/sd21 [--peers m2m,m2m-exact,m2m-fast,pytorch-bf16,openvino,openvino-bf16]
+    python tools/bench/errors.py /tmp/sd21 [--peers m2m,m2m-exact,m2m-fast,pytorch-bf16,openvino,openvino-bf16,openvino-f16]
 
 Prints the largest difference over the largest value, and the relative L2 error. The directory is one of peers.py's.
 """
@@ -60,6 +60,7 @@ WAYS = {
     "pytorch-bf16": lambda a, f: pytorch(a, f, "bfloat16"),
     "openvino": lambda a, f: openvino(a, f, "f32"),
     "openvino-bf16": lambda a, f: openvino(a, f, "bf16"),
+    "openvino-f16": lambda a, f: openvino(a, f, "f16"),
 }
 
 

@@ -1,7 +1,7 @@
 """OpenVINO as a peer of peers.py: a U-Net directory converted once from diffusers (kept in DIR/openvino), then a forward
 of batch 2 for each line of input, its seconds a line of output.
 
-    python peer_openvino.py DIR --size 64x64 --precision f32|bf16
+    python peer_openvino.py DIR --size 64x64 --precision f32|bf16|f16
 """
 import argparse
 import os
@@ -39,7 +39,7 @@ def main():
     p.add_argument("--size", default="64x64")
     p.add_argument("--batch", type=int, default=2)
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    p.add_argument("--precision", choices=["f32", "bf16"], default="f32")
+    p.add_argument("--precision", choices=["f32", "bf16", "f16"], default="f32")
     p.add_argument("--convert-only", action="store_true")
     a = p.parse_args()
     width, height = (int(v) for v in a.size.split("x"))

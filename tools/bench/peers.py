@@ -3,7 +3,7 @@
 Prints medians, versions and ratios.
 
     python tools/bench/peer_pytorch.py --make-random /tmp/sd21          once: a random U-Net of SD 2.1-base's size
-    python tools/bench/peers.py /tmp/sd21 --rounds 5 [--peers m2m,pytorch,pytorch-cl,pytorch-bf16,openvino,openvino-bf16]
+    python tools/bench/peers.py /tmp/sd21 --rounds 5 [--peers m2m,pytorch,pytorch-cl,pytorch-bf16,openvino,openvino-bf16,openvino-f16]
     python tools/bench/peers.py /tmp/sd21 --peers m2m,sdcpp --sdcpp SD-CLI CHECKPOINT      stable-diffusion.cpp: peer_sdcpp.py tells how to get both
     python tools/bench/peers.py models/emoji --what image               an image with --context 4 images before it, 50 guided steps, to the PNG
     python tools/bench/peers.py models/emoji --what train --sets 8      forward, backward, AdamW of sets of 5
@@ -29,8 +29,10 @@ KINDS = {
     "pytorch": ["peer_pytorch.py", "--wait"],
     "pytorch-cl": ["peer_pytorch.py", "--wait", "--channels-last"],
     "pytorch-bf16": ["peer_pytorch.py", "--wait", "--channels-last", "--dtype", "bf16"],
+    "pytorch-f16": ["peer_pytorch.py", "--wait", "--channels-last", "--dtype", "f16"],
     "openvino": ["peer_openvino.py"],
     "openvino-bf16": ["peer_openvino.py", "--precision", "bf16"],
+    "openvino-f16": ["peer_openvino.py", "--precision", "f16"],
     "sdcpp": ["peer_sdcpp.py"],
 }
 
