@@ -30,7 +30,7 @@
                    .packs = true, __VA_ARGS__}
 
 static const kernel words[OP_COUNT] = {
-    WORDS_PACKED(linear), WORDS_PACKED(conv2d, .work = words_conv2d_work),
+    WORDS_PACKED(linear, .fuses = words_linear_fuses), WORDS_PACKED(conv2d, .work = words_conv2d_work),
     [OP_attention] = {.run = words_attention, .scratch = words_attention_scratch},
 };
 #endif
@@ -43,7 +43,7 @@ const fast_table TABLE = {
         ROW(gelu, .in_place = true), ROW(gelu_grad, .in_place = true), ROW(exp, .in_place = true),
         ROW(abs, .in_place = true), ROW(sign, .in_place = true), ROW(clamp, .in_place = true),
         ROW(clamp_grad, .in_place = true), ROW(geglu), ROW(geglu_grad),
-        PACKED(linear), PACKED(linear_dx), ROW(linear_dw, .scratch = linear_dw_scratch),
+        PACKED(linear, .fuses = linear_fuses), PACKED(linear_dx), ROW(linear_dw, .scratch = linear_dw_scratch),
         PACKED(conv2d, .work = conv2d_work), PACKED(conv2d_dx, .work = conv2d_work),
         ROW(conv2d_dw, .scratch = conv2d_dw_scratch, .work = conv2d_dw_work),
         ROW(group_norm, .scratch = group_norm_scratch), ROW(group_norm_grad, .scratch = group_norm_grad_scratch),

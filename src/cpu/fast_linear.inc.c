@@ -186,10 +186,73 @@ static void matrix_rows(const void *ctx, int64_t tap, int64_t first, int64_t cou
     for (int64_t i = 0; i < count; i++) row[i] = m->data + (first + i) * m->step;
 }
 
+/* ---- with GEGLU: a piece of the columns and their gates stays in L2, and from there goes the result ---- */
+
+enum {
+    GATED_COLS = 4 * TILE_COLS,
+    GATED_FLOATS = BLOCK_ROWS * 2 * GATED_COLS,
+};
+
+typedef struct gated {
+    product p;                        /* n: of both halves; c is set piece by piece */
+    float *out;                       /* [m, n/2] */
+    float *own;                       /* per thread: GATED_FLOATS */
+} gated;
+
+static bool gated_fit(const node *then)
+{
+    return then->op == OP_geglu && shape_last(then->shape) % TILE_COLS == 0;
+}
+
+/* Columns j .. j+width-1 of rows r from own [rows][columns | gates]. */
+static void gated_result(const gated *g, span r, int64_t j, int64_t width, const float *own)
+{
+    for (int64_t i = r.first; i < r.end; i++, own += 2 * GATED_COLS)
+        geglu_row(g->out + i * (g->p.n / 2) + j, own, own + GATED_COLS, width);
+}
+
+/* p with its columns from first on in own's part for columns (0) or gates (1). */
+static product gated_half(const product *p, span r, int64_t first, int part, float *own)
+{
+    product q = *p;
+    q.c = own + part * GATED_COLS;
+    q.ldc = 2 * GATED_COLS;
+    q.c_row = r.first;
+    q.c_col = first;
+    return q;
+}
+
+/* Item i: block of rows i % blocks and group of columns i / blocks. */
+static void gated_span(const void *ctx, span s, int worker)
+{
+    const gated *g = ctx;
+    const product *p = &g->p;
+    float *own = g->own + worker * GATED_FLOATS;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const span r = span_of(p->m, TILE_ROWS, p->blocks, i % p->blocks);
+        const span cols = span_of(p->n / 2, TILE_WIDE, p->groups, i / p->blocks);
+        for (int64_t j = cols.first; j < cols.end; j += GATED_COLS) {
+            const int64_t width = cols.end - j < GATED_COLS ? cols.end - j : GATED_COLS;
+            for (int part = 0; part < 2; part++) {
+                const int64_t first = j + part * (p->n / 2);
+                const product q = gated_half(p, r, first, part, own);
+                product_part(&q, r, (span){first, first + width});
+            }
+            gated_result(g, r, j, width, own);
+        }
+    }
+}
+
 static size_t linear_scratch(const backend *be, const node *n)
 {
     (void)be;
     return unpacked_bytes(n, false);
+}
+
+static size_t linear_fuses(const backend *be, const node *n, const node *then)
+{
+    if (!gated_fit(then)) return SIZE_MAX;
+    return linear_scratch(be, n) + (size_t)be->threads * GATED_FLOATS * sizeof(float);
 }
 
 static int linear_prepare(backend *be, const node *n, void **state, m2m_error *err)
@@ -205,7 +268,13 @@ static void fast_linear(const call *c)
     product p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni,
                        .b = packed_weight(c, false, c->scratch), .bias = operand(c, 2), .c = c->out, .ldc = no,
                        .rows = matrix_rows, .ctx = &x};
-    product_all(c->be, &p);
+    if (!c->then) {
+        product_all(c->be, &p);
+        return;
+    }
+    gated g = {.p = p, .out = c->out, .own = (float *)((char *)c->scratch + linear_scratch(c->be, c->n))};
+    product_share(c->be, &g.p, p.n / 2);
+    run_spans(c->be, g.p.blocks * g.p.groups, 1, product_work(&g.p), gated_span, &g);
 }
 
 static size_t linear_dx_scratch(const backend *be, const node *n)

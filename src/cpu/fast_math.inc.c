@@ -129,18 +129,22 @@ BINARY(add, +)
 BINARY(sub, -)
 BINARY(mul, *)
 
+static void geglu_row(float *out, const float *x, const float *gate, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += V) {
+        const vf t = load_row(gate, i, n);
+        store_row(out, i, n, load_row(x, i, n) * (t * vphi(t)));
+    }
+}
+
 static void geglu_span(const void *ctx, span s, int worker)
 {
     const call *c = ctx;
     const int64_t n = shape_last(c->n->shape);
     (void)worker;
     for (int64_t r = s.first; r < s.end; r++) {
-        const float *x = (const float *)c->in[0] + 2 * r * n, *gate = x + n;
-        float *out = (float *)c->out + r * n;
-        for (int64_t i = 0; i < n; i += V) {
-            const vf t = load_row(gate, i, n);
-            store_row(out, i, n, load_row(x, i, n) * (t * vphi(t)));
-        }
+        const float *x = (const float *)c->in[0] + 2 * r * n;
+        geglu_row((float *)c->out + r * n, x, x + n, n);
     }
 }
 

@@ -30,12 +30,12 @@ typedef struct product {
     int64_t m, n, taps, depth;
     const float *b;                   /* packed */
     const float *bias;                /* [n] or NULL */
-    float *c;
-    int64_t ldc;
+    float *c;                         /* from row c_row and column c_col on */
+    int64_t ldc, c_row, c_col;
     /* Pointers to A's rows first .. first+count-1 of one tap. */
     void (*rows)(const void *ctx, int64_t tap, int64_t first, int64_t count, row_ptr *row);
     const void *ctx;
-    int64_t blocks, groups;           /* set by product_all */
+    int64_t blocks, groups;           /* set by product_share */
 } product;
 
 /* How many rows the next tile takes when `left` are left: whole tiles, and at the end whatever computes least. */
@@ -262,7 +262,7 @@ static void product_block(const product *p, int64_t tap, int64_t taps, span k, s
         ahead next = ahead_of(left > TILE_WIDE ? b + TILE_PANELS * panel : NULL, taps * t.depth * TILE_COLS,
                               r.end - r.first);
         for (int64_t i = r.first; i < r.end;) {
-            t.c = p->c + i * p->ldc + j;
+            t.c = p->c + (i - p->c_row) * p->ldc + j - p->c_col;
             t.rows = r.end - i;
             ask_ahead(&next, t.c, t.ldc, t.rows, width);
             if (j == cols.first) ask_rows(&t, row + (i - r.first));
@@ -297,15 +297,27 @@ static void product_span(const void *ctx, span s, int worker)
                      span_of(p->n, TILE_WIDE, p->groups, i / p->blocks));
 }
 
-/* All of C. Few rows are shared out by columns too. */
-static void product_all(const backend *be, product *p)
+/* Into blocks of rows; few rows are shared out by columns too, of which there are `cols`. */
+static void product_share(const backend *be, product *p, int64_t cols)
 {
-    const int64_t panels = (p->n + TILE_WIDE - 1) / TILE_WIDE, wanted = 4 * be->threads;
+    const int64_t panels = (cols + TILE_WIDE - 1) / TILE_WIDE, wanted = 4 * be->threads;
     p->blocks = (p->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
     p->groups = (wanted + p->blocks - 1) / p->blocks;
     if (p->groups > panels) p->groups = panels;
+}
+
+/* Of an item. */
+static double product_work(const product *p)
+{
     const double work = (double)p->m * (double)p->n * (double)(p->taps * p->depth) / 16;
-    run_spans(be, p->blocks * p->groups, 1, work / (double)(p->blocks * p->groups), product_span, p);
+    return work / (double)(p->blocks * p->groups);
+}
+
+/* All of C. */
+static void product_all(const backend *be, product *p)
+{
+    product_share(be, p, p->n);
+    run_spans(be, p->blocks * p->groups, 1, product_work(p), product_span, p);
 }
 
 /* Floats of a packed B. */

@@ -216,7 +216,7 @@ static void words_part(const words_product *w, int64_t t, int64_t k, const row_p
         ahead next = ahead_of((const float *)(left > TILE_WIDE ? b + TILE_PANELS * far : NULL), job.pairs * TILE_COLS,
                               count);
         for (int64_t i = 0; i < count;) {
-            job.to.c = p->c + (r.first + i) * p->ldc + j;
+            job.to.c = p->c + (r.first + i - p->c_row) * p->ldc + j - p->c_col;
             job.to.rows = count - i;
             ask_ahead(&next, job.to.c, p->ldc, job.to.rows, width);
             i += words_tile_rows(&job, at + i, b);
@@ -224,25 +224,36 @@ static void words_part(const words_product *w, int64_t t, int64_t k, const row_p
     }
 }
 
-static void words_rows(const words_product *w, span r, span cols, float *own)
+/* Rows r, which are row[], through all taps and pieces, on the panels in cols. */
+static void words_columns(const words_product *w, row_ptr *row, span r, span cols)
 {
     const product *p = &w->p;
-    const int64_t count = r.end - r.first, stride = words_stride(p->depth), pieces = words_pieces(p->depth);
-    row_ptr row[WORDS_ROWS];
-    if (w->plain) {
-        p->rows(p->ctx, 0, r.first, count, row);
-        for (int64_t i = 0; i < count; i++) {
-            words_row(own + i * stride, row[i], p->depth);
-            row[i] = own + i * stride;
-        }
-    }
+    const int64_t pieces = words_pieces(p->depth);
     const int64_t wide = p->taps * pieces > 1 ? BLOCK_COLS : cols.end - cols.first;   /* as in product_part */
     for (int64_t j = cols.first; j < cols.end; j += wide)
         for (int64_t t = 0; t < p->taps; t++) {
-            if (!w->plain) p->rows(p->ctx, t, r.first, count, row);
+            if (!w->plain) p->rows(p->ctx, t, r.first, r.end - r.first, row);
             for (int64_t k = 0; k < pieces; k++)
                 words_part(w, t, k, row, r, (span){j, j + wide < cols.end ? j + wide : cols.end});
         }
+}
+
+/* Where rows are plain floats: rows r, rounded into the worker's own. */
+static void words_round_rows(const words_product *w, row_ptr *row, span r, int worker)
+{
+    const product *p = &w->p;
+    if (!w->plain) return;
+    float *own = w->own + worker * words_own(p->depth);
+    p->rows(p->ctx, 0, r.first, r.end - r.first, row);
+    for (int64_t i = 0; i < r.end - r.first; i++, own += words_stride(p->depth)) {
+        words_row(own, row[i], p->depth);
+        row[i] = own;
+    }
+}
+
+static span words_item_rows(const product *p, int64_t i)
+{
+    return span_of(p->m, TILE_ROWS, p->blocks, i % p->blocks);
 }
 
 /* Item i: block of rows i % blocks and group of columns i / blocks. */
@@ -250,21 +261,64 @@ static void words_span(const void *ctx, span s, int worker)
 {
     const words_product *w = ctx;
     const product *p = &w->p;
-    for (int64_t i = s.first; i < s.end; i++)
-        words_rows(w, span_of(p->m, TILE_ROWS, p->blocks, i % p->blocks),
-                   span_of(p->n, TILE_WIDE, p->groups, i / p->blocks),
-                   w->own ? w->own + worker * words_own(p->depth) : NULL);
+    row_ptr row[WORDS_ROWS];
+    for (int64_t i = s.first; i < s.end; i++) {
+        const span r = words_item_rows(p, i);
+        words_round_rows(w, row, r, worker);
+        words_columns(w, row, r, span_of(p->n, TILE_WIDE, p->groups, i / p->blocks));
+    }
+}
+
+/* As gated_span. gates: per thread, GATED_FLOATS. */
+typedef struct words_gated {
+    words_product w;
+    gated g;                          /* p is w's */
+} words_gated;
+
+static void words_gated_span(const void *ctx, span s, int worker)
+{
+    const words_gated *q = ctx;
+    const product *p = &q->w.p;
+    float *own = q->g.own + worker * GATED_FLOATS;
+    row_ptr row[WORDS_ROWS];
+    for (int64_t i = s.first; i < s.end; i++) {
+        const span r = words_item_rows(p, i), cols = span_of(p->n / 2, TILE_WIDE, p->groups, i / p->blocks);
+        words_round_rows(&q->w, row, r, worker);
+        for (int64_t j = cols.first; j < cols.end; j += GATED_COLS) {
+            const int64_t width = cols.end - j < GATED_COLS ? cols.end - j : GATED_COLS;
+            for (int part = 0; part < 2; part++) {
+                const int64_t first = j + part * (p->n / 2);
+                words_product half = q->w;
+                half.p = gated_half(p, r, first, part, own);
+                words_columns(&half, row, r, (span){first, first + width});
+            }
+            gated_result(&q->g, r, j, width, own);
+        }
+    }
+}
+
+/* As product_share. */
+static void words_share(const backend *be, product *p, int64_t cols)
+{
+    const int64_t panels = (cols + TILE_WIDE - 1) / TILE_WIDE, wanted = 4 * be->threads;
+    p->blocks = (p->m + words_block(p->depth) - 1) / words_block(p->depth);
+    p->groups = (wanted + p->blocks - 1) / p->blocks;
+    if (p->groups > panels) p->groups = panels;
 }
 
 static void words_all(const backend *be, words_product *w)
 {
-    product *p = &w->p;
-    const int64_t panels = (p->n + TILE_WIDE - 1) / TILE_WIDE, wanted = 4 * be->threads;
-    p->blocks = (p->m + words_block(p->depth) - 1) / words_block(p->depth);
-    p->groups = (wanted + p->blocks - 1) / p->blocks;
-    if (p->groups > panels) p->groups = panels;
-    const double work = (double)p->m * (double)p->n * (double)(p->taps * p->depth) / 32;
-    run_spans(be, p->blocks * p->groups, 1, work / (double)(p->blocks * p->groups), words_span, w);
+    words_share(be, &w->p, w->p.n);
+    run_spans(be, w->p.blocks * w->p.groups, 1, product_work(&w->p) / 2, words_span, w);
+}
+
+/* With GEGLU: the result [m, n/2] goes to out; own: GATED_FLOATS a thread. */
+static void words_gated_all(const backend *be, const words_product *w, float *out, float *own)
+{
+    words_gated q = {.w = *w};
+    words_share(be, &q.w.p, w->p.n / 2);
+    q.g = (gated){.p = q.w.p, .out = out, .own = own};
+    run_spans(be, q.w.p.blocks * q.w.p.groups, 1, product_work(&q.w.p) / 2, words_gated_span, &q);
 }
 
 /* One piece of one panel of B: columns j .. j+width-1 of s, element (k, c) at s[k * TILE_COLS + c], zero-padded. */

@@ -93,6 +93,13 @@ static size_t words_linear_scratch(const backend *be, const node *n)
     return (size_t)(be->threads * (block > panel ? block : panel)) * sizeof(float);
 }
 
+static size_t words_linear_fuses(const backend *be, const node *n, const node *then)
+{
+    if (!words_fit(n)) return linear_fuses(be, n, then);
+    if (!gated_fit(then)) return SIZE_MAX;
+    return words_linear_scratch(be, n) + (size_t)be->threads * GATED_FLOATS * sizeof(float);
+}
+
 static int words_linear_prepare(backend *be, const node *n, void **state, m2m_error *err)
 {
     if (!words_fit(n)) return linear_prepare(be, n, state, err);
@@ -111,5 +118,7 @@ static void words_linear(const call *c)
                              .c = c->out, .ldc = no, .rows = matrix_rows, .ctx = &x},
                        .plain = true, .own = c->scratch};
     w.b = words_weight(c, c->scratch, &w.scale);
-    words_all(c->be, &w);
+    if (c->then) words_gated_all(c->be, &w, c->out,
+                                 (float *)((char *)c->scratch + words_linear_scratch(c->be, c->n)));
+    else words_all(c->be, &w);
 }

@@ -17,12 +17,16 @@ typedef struct call {
     void *part[MAX_PARTS];             /* NULL where nothing reads that part: the kernel skips it */
     void *scratch;                     /* kernel->scratch(n) bytes, 64-byte aligned */
     void *state;                       /* what prepare made */
+    const node *then;                  /* a node that alone reads this one: out is its result (kernel->fuses) */
 } call;
 
 typedef struct kernel {
     void (*run)(const call *c);
     /* Optional. Bytes of scratch that one run needs. */
     size_t (*scratch)(const backend *be, const node *n);
+    /* Optional. Bytes of scratch with which run, given `then`, leaves that node's result instead of its own; SIZE_MAX:
+     * it can't. then's first input is n. */
+    size_t (*fuses)(const backend *be, const node *n, const node *then);
     /* Optional. Called once per planned node (primitive creation, not weights). */
     int (*prepare)(backend *be, const node *n, void **state, m2m_error *err);
     void (*release)(void *state);

@@ -1,7 +1,8 @@
 /* The executor: which nodes the outputs need, where each result lives, and the loop over kernels.
  *
  * A node's storage is its own block, or another node's: reshape is a view of its input, and an in-place kernel writes
- * over its first input when nothing else needs it any more. */
+ * over its first input when nothing else needs it any more. A node that a single other one reads has none where its
+ * kernel computes both. */
 #include "graph/exec.h"
 
 #include "graph/plan.h"
@@ -15,6 +16,7 @@ typedef struct slot {
     bool output;
     int root;             /* id of the node whose block this one uses */
     int last;             /* last step that reads the block (roots) */
+    int with;             /* the node that one kernel computes with this one: see fuse; -1 = none */
     int block;            /* index into blocks (roots with planned memory), else -1 */
     bool external;        /* lives in the caller's memory, */
     const void *bound;    /* which is here */
@@ -114,9 +116,44 @@ static void view_roots(exec *x)
         slot *s = &x->slots[id];
         s->root = v->op == OP_reshape ? x->slots[v->in[0]->id].root : id;
         s->last = id;
-        s->block = x->scratch[id] = -1;
+        s->block = x->scratch[id] = s->with = -1;
     }
 }
+
+/* See fuse. */
+static bool leads(const exec *x, int id) { return x->slots[id].with > id; }
+static bool follows(const exec *x, int id) { return x->slots[id].with >= 0 && x->slots[id].with < id; }
+
+/* How many needed nodes read each one. NULL: no memory, then nothing is fused. */
+static int *count_readers(const exec *x)
+{
+    int *readers = calloc((size_t)x->count, sizeof *readers);
+    for (int id = 0; readers && id < x->count; id++) {
+        const node *v = graph_node(x->g, id);
+        for (int k = 0; x->slots[id].needed && k < v->n_in; k++)
+            if (v->in[k]) readers[v->in[k]->id]++;
+    }
+    return readers;
+}
+
+/* Pairs each node with its first input where the input's kernel computes both: the input leads, the node follows. */
+static void fuse(exec *x)
+{
+    int *readers = count_readers(x);
+    for (int id = 0; readers && id < x->count; id++) {
+        const node *v = graph_node(x->g, id), *u = v->n_in ? v->in[0] : NULL;
+        if (!x->slots[id].needed || !runs(v) || !u || !runs(u) || follows(x, u->id)) continue;
+        const kernel *k = &x->be->kernels[u->op];
+        if (!k->fuses || x->slots[u->id].output || readers[u->id] != 1) continue;
+        if (k->fuses(x->be, u, v) == SIZE_MAX) continue;
+        x->slots[id].with = u->id;
+        x->slots[u->id].with = id;
+    }
+    free(readers);
+}
+
+/* When node id is computed. */
+static int step_of(const exec *x, int id) { return leads(x, id) ? x->slots[id].with : id; }
 
 static void last_uses(exec *x)
 {
@@ -127,7 +164,7 @@ static void last_uses(exec *x)
         for (int k = 0; k < v->n_in; k++)
             if (v->in[k] && v->op != OP_PART) {
                 slot *r = &x->slots[x->slots[v->in[k]->id].root];
-                if (id > r->last) r->last = id;
+                if (step_of(x, id) > r->last) r->last = step_of(x, id);
             }
         if (s->output) x->slots[s->root].last = x->count;
     }
@@ -177,7 +214,7 @@ static void make_blocks(exec *x)
     for (int id = 0; id < x->count; id++) {
         const node *v = graph_node(x->g, id);
         slot *s = &x->slots[id];
-        if (!s->needed || s->root != id || v->op == OP_INPUT || v->op == OP_PARAM || s->external)
+        if (!s->needed || s->root != id || v->op == OP_INPUT || v->op == OP_PARAM || s->external || leads(x, id))
             continue;
         int first = v->op == OP_FILL ? 0 : v->op == OP_PART ? v->in[0]->id : id;
         s->block = new_block(x, node_bytes(x, v), first, v->op == OP_FILL ? x->count : s->last);
@@ -185,9 +222,10 @@ static void make_blocks(exec *x)
     for (int id = 0; id < x->count; id++) {
         const node *v = graph_node(x->g, id);
         const kernel *k = &x->be->kernels[v->op];
-        if (!x->slots[id].needed || !runs(v) || !k->scratch) continue;
-        size_t bytes = k->scratch(x->be, v);
-        if (bytes) x->scratch[id] = new_block(x, bytes, id, id);
+        if (!x->slots[id].needed || !runs(v) || follows(x, id) || (!k->scratch && !leads(x, id))) continue;
+        const int step = step_of(x, id);
+        size_t bytes = leads(x, id) ? k->fuses(x->be, v, graph_node(x->g, step)) : k->scratch(x->be, v);
+        if (bytes) x->scratch[id] = new_block(x, bytes, step, step);
     }
 }
 
@@ -195,6 +233,7 @@ static void plan(exec *x)
 {
     if (x->planned) return;
     view_roots(x);
+    fuse(x);
     last_uses(x);
     share_in_place(x);
     make_blocks(x);
@@ -346,10 +385,11 @@ static int input_of(exec *x, const node *n, bool packs, const void **at, m2m_err
     return 0;
 }
 
-static int run_node(exec *x, const node *v, m2m_error *err)
+/* Node v, and the one that follows it unless that is NULL. */
+static int run_node(exec *x, const node *v, const node *then, m2m_error *err)
 {
     const slot *s = &x->slots[v->id];
-    call c = {.be = x->be, .n = v, .out = place(x, v), .state = s->state};
+    call c = {.be = x->be, .n = v, .out = place(x, then ? then : v), .state = s->state, .then = then};
     for (int k = 0; k < v->n_in; k++) {
         if (!v->in[k]) continue;
         const node *root = graph_node(x->g, x->slots[v->in[k]->id].root);
@@ -370,15 +410,17 @@ int exec_run(exec *x, m2m_error *err)
     int status = exec_alloc(x, err);
     for (int id = 0; id < x->count && !status; id++) {
         const node *v = graph_node(x->g, id);
-        if (!x->slots[id].needed || !runs(v)) continue;
+        if (!x->slots[id].needed || !runs(v) || leads(x, id)) continue;
+        const node *then = follows(x, id) ? v : NULL;
+        if (then) v = graph_node(x->g, x->slots[id].with);
         if (!x->profile) {
-            status = run_node(x, v, err);
+            status = run_node(x, v, then, err);
             continue;
         }
         double start = seconds();
-        status = run_node(x, v, err);
-        x->times[id].seconds += seconds() - start;
-        x->times[id].calls++;
+        status = run_node(x, v, then, err);
+        x->times[v->id].seconds += seconds() - start;
+        x->times[v->id].calls++;
     }
     return status;
 }
