@@ -273,7 +273,7 @@ static void fast_linear(const call *c)
         return;
     }
     gated g = {.p = p, .out = c->out, .own = (float *)((char *)c->scratch + linear_scratch(c->be, c->n))};
-    product_share(c->be, &g.p, p.n / 2);
+    product_share(c->be, &g.p, BLOCK_ROWS, p.n / 2);
     run_spans(c->be, g.p.blocks * g.p.groups, 1, product_work(&g.p), gated_span, &g);
 }
 

@@ -13,7 +13,7 @@ enum {
     TILE_COLS = TILE_VECS * V,
     TILE_PANELS = TWIN_ROWS ? 2 : 1,  /* of a tile, at most */
     TILE_WIDE = TILE_PANELS * TILE_COLS,
-    BLOCK_DEPTH = 320,                /* taps * depth of one block, about */
+    BLOCK_DEPTH = 640,                /* taps * depth of one block, about */
     BLOCK_ROWS = 24 * TILE_ROWS,
     BLOCK_COLS = 8 * TILE_COLS,       /* whose part of C stays in L2 between depths */
     MAX_TAPS = 64,                    /* of one block */
@@ -146,6 +146,7 @@ static inline __attribute__((always_inline)) void tile_rows_of(int height, int p
     tile_sums acc;
     tile_clear(height, panels, acc);
     tile_run(height, panels, acc, j, row, b);
+#pragma GCC unroll 2
     for (int p = 0; p < panels; p++) tile_store(height, p, acc, j);
 }
 
@@ -297,13 +298,20 @@ static void product_span(const void *ctx, span s, int worker)
                      span_of(p->n, TILE_WIDE, p->groups, i / p->blocks));
 }
 
-/* Into blocks of rows; few rows are shared out by columns too, of which there are `cols`. */
-static void product_share(const backend *be, product *p, int64_t cols)
+/* Into blocks of rows, `most` at most; few rows are shared out by columns too, of which there are `cols`. Items are a
+ * multiple of the threads and of one size, where panels allow it. */
+static void product_share(const backend *be, product *p, int64_t most, int64_t cols)
 {
-    const int64_t panels = (cols + TILE_WIDE - 1) / TILE_WIDE, wanted = 4 * be->threads;
-    p->blocks = (p->m + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    p->groups = (wanted + p->blocks - 1) / p->blocks;
-    if (p->groups > panels) p->groups = panels;
+    const int64_t panels = (cols + TILE_WIDE - 1) / TILE_WIDE, threads = be->threads, wanted = 4 * threads;
+    p->blocks = (p->m + most - 1) / most;
+    if (p->blocks >= wanted) p->blocks = round_up(p->blocks, threads);
+    const int64_t least = (wanted + p->blocks - 1) / p->blocks;
+    p->groups = least < panels ? least : panels;
+    for (int64_t g = least; g <= panels && g <= 2 * least; g++)
+        if (panels % g == 0 && p->blocks * g % threads == 0) {
+            p->groups = g;
+            break;
+        }
 }
 
 /* Of an item. */
@@ -316,7 +324,7 @@ static double product_work(const product *p)
 /* All of C. */
 static void product_all(const backend *be, product *p)
 {
-    product_share(be, p, p->n);
+    product_share(be, p, BLOCK_ROWS, p->n);
     run_spans(be, p->blocks * p->groups, 1, product_work(p), product_span, p);
 }
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { SPINS = 2000, PIECES_PER_THREAD = 6 };
+enum { SPINS = 2000, PIECES_PER_THREAD = 16 };
 
 static const uint64_t CLOSED = 0xFFFFFFFFu;      /* a next piece that no job reaches */
 static const double PIECE_COST = 12000;          /* less is not worth handing over */
@@ -110,8 +110,12 @@ void team_run(team *p, int64_t n, int64_t grain, double cost, span_job *f, const
     const int64_t units = (n + grain - 1) / grain, most = (int64_t)p->threads * PIECES_PER_THREAD;
     const double worth = (double)n * cost / PIECE_COST;
     int64_t pieces = worth < (double)most ? (int64_t)worth : most;
-    if (pieces > units) pieces = units;
     if (n <= 0) return;
+    if (pieces > 1) {   /* of one size, as far as that goes, and as many for each thread */
+        const int64_t size = (units + pieces - 1) / pieces, even = (units + size - 1) / size;
+        pieces = (even + p->threads - 1) / p->threads * p->threads;
+    }
+    if (pieces > units) pieces = units;
     if (pieces < 2 || p->threads == 1) {
         f(ctx, (span){0, n}, 0);
         return;

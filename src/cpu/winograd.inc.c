@@ -13,8 +13,8 @@
 
 enum {
     WINO = 36,
-    WINO_DEPTH = 160,                /* channels of a chunk, at most */
-    WINO_PANELS = V == 16 ? 2 : 4,   /* panels of outputs of a group, at most */
+    WINO_DEPTH = 64,                 /* channels of a chunk, about */
+    WINO_PANELS = V == 16 ? 1 : 4,   /* panels of outputs of a group, at most */
     WINO_TILES = 192,                /* of a block, at most */
     WINO_BYTES = 8 << 20,            /* of a block's transformed input, about */
 };
@@ -232,7 +232,8 @@ static wino_job wino_sizes(shape x, shape y)
     j.tiles = y.dim[0] * j.down * j.across;
     int64_t most = WINO_BYTES / (WINO * 4 * j.depth);
     most = most < 48 ? 48 : most > WINO_TILES ? WINO_TILES : most;
-    const int64_t blocks = (j.tiles + most - 1) / most, chunks = (j.depth + WINO_DEPTH - 1) / WINO_DEPTH;
+    const int64_t blocks = (j.tiles + most - 1) / most;
+    const int64_t chunks = j.depth <= 2 * WINO_DEPTH ? 1 : (j.depth + WINO_DEPTH - 1) / WINO_DEPTH;
     j.block = round_up((j.tiles + blocks - 1) / blocks, TAIL_ROWS);
     j.chunk = round_up((j.depth + chunks - 1) / chunks, 16);
     j.row_step = j.chunk;

@@ -137,6 +137,7 @@ static inline __attribute__((always_inline)) void words_tile_of(int height, int 
 #pragma GCC unroll 8
         for (int i = 0; i < height; i++) acc[i][v] = (vf)_mm512_cvtepi32_ps(sum[i][v]) * (scale * row[i].scale);
     }
+#pragma GCC unroll 2
     for (int p = 0; p < panels; p++) tile_store(height, p, acc, &j->to);
 }
 
@@ -297,18 +298,9 @@ static void words_gated_span(const void *ctx, span s, int worker)
     }
 }
 
-/* As product_share. */
-static void words_share(const backend *be, product *p, int64_t cols)
-{
-    const int64_t panels = (cols + TILE_WIDE - 1) / TILE_WIDE, wanted = 4 * be->threads;
-    p->blocks = (p->m + words_block(p->depth) - 1) / words_block(p->depth);
-    p->groups = (wanted + p->blocks - 1) / p->blocks;
-    if (p->groups > panels) p->groups = panels;
-}
-
 static void words_all(const backend *be, words_product *w)
 {
-    words_share(be, &w->p, w->p.n);
+    product_share(be, &w->p, words_block(w->p.depth), w->p.n);
     run_spans(be, w->p.blocks * w->p.groups, 1, product_work(&w->p) / 2, words_span, w);
 }
 
@@ -316,7 +308,7 @@ static void words_all(const backend *be, words_product *w)
 static void words_gated_all(const backend *be, const words_product *w, float *out, float *own)
 {
     words_gated q = {.w = *w};
-    words_share(be, &q.w.p, w->p.n / 2);
+    product_share(be, &q.w.p, words_block(w->p.depth), w->p.n / 2);
     q.g = (gated){.p = q.w.p, .out = out, .own = own};
     run_spans(be, q.w.p.blocks * q.w.p.groups, 1, product_work(&q.w.p) / 2, words_gated_span, &q);
 }

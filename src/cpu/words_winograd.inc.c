@@ -5,7 +5,7 @@
 
 enum {
     WORDS_CHUNK = 320,
-    WORDS_PANELS = 2,
+    WORDS_PANELS = 1,
     WORDS_TILES = 256,
     WORDS_LARGEST = 32767,
 };

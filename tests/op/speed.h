@@ -1,4 +1,4 @@
-/* Timing of kernels at the shapes of real models: kernels_test time [threads [isa [op]]]. The best of several runs. */
+/* Timing of kernels at the shapes of real models: kernels_test time [threads [isa [op or part of a shape [how]]]]. The best of several runs. */
 #ifndef OP_SPEED_H
 #define OP_SPEED_H
 
@@ -137,8 +137,9 @@ static int speed_run(int argc, char **argv)
     backend_cpu_exact(be, !strcmp(how, "exact"));
     if (!strcmp(how, "words")) backend_cpu_words(be);
     printf("%s: %s %s\n", be->name, be->detail, how);
+    char text[256];
     for (size_t i = 0; i < sizeof speed_cases / sizeof *speed_cases; i++)
-        if (argc <= 3 || !strcmp(argv[3], "-") || !strcmp(op_name(speed_cases[i].op), argv[3]))
+        if (argc <= 3 || !strcmp(argv[3], "-") || strstr(case_text(&speed_cases[i], text, sizeof text), argv[3]))
             speed_case(&speed_cases[i], be);
     be->close(be);
     return 0;
