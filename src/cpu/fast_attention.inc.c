@@ -56,7 +56,7 @@ static void attention_product(float *c, int64_t ldc, const float *a, int64_t lda
             const tile_job job = {.taps = 1, .depth = depth, .b_panel = b_depth * TILE_COLS, .c_panel = TILE_COLS,
                                   .c = c + i * ldc + jc, .ldc = ldc, .rows = rows - i,
                                   .cols = round_up(columns - jc < TILE_WIDE ? columns - jc : TILE_WIDE, TILE_COLS),
-                                  .first = first, .bias = no_bias};
+                                  .first = first};
             row_ptr row[TILE_ROWS];
             for (int t = 0; t < TILE_ROWS; t++) row[t] = a + (i + t) * lda;
             i += tile_rows(&job, row, b);

@@ -356,7 +356,7 @@ static void outer_panel(int64_t depth, const float *a, const float *b, float *c,
     for (int64_t i = 0; i < rows && i < TILE_COLS;) {
         const int64_t left = rows < TILE_COLS ? rows - i : TILE_COLS - i;
         const tile_job t = {.depth = depth, .a_step = TILE_COLS, .c = c + i * ldc, .ldc = ldc, .rows = left,
-                            .cols = cols, .first = first, .bias = no_bias};
+                            .cols = cols, .first = first};
         i += tile_columns(&t, a + i, b);
     }
 }

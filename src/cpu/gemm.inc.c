@@ -52,7 +52,7 @@ typedef struct tile_job {
     float *c;
     int64_t ldc, rows, cols;           /* left; cols: TILE_WIDE at most */
     bool first;                        /* c = bias + the product, not c += the product */
-    const float *bias;                 /* [TILE_COLS] for each panel */
+    const float *bias;                 /* [TILE_COLS] for each panel, or NULL */
 } tile_job;
 
 typedef vf tile_sums[TILE_ROWS][TILE_PANELS * TILE_VECS];
@@ -111,7 +111,7 @@ static inline __attribute__((always_inline)) void tile_store(int height, int p, 
 {
     float *c = j->c + p * j->c_panel;
     const int64_t cols = j->cols - p * TILE_COLS;
-    if (j->first) {
+    if (j->first && j->bias) {
         const vf b0 = load(j->bias + p * TILE_COLS), b1 = load(j->bias + p * TILE_COLS + V);
 #pragma GCC unroll 8
         for (int i = 0; i < height; i++) {
@@ -137,8 +137,6 @@ static inline __attribute__((always_inline)) void tile_store(int height, int p, 
         for (int64_t k = 0; k < cols && k < TILE_COLS; k++)
             c[i * j->ldc + k] = j->first ? t[i][k] : c[i * j->ldc + k] + t[i][k];
 }
-
-static const float no_bias[TILE_WIDE];
 
 static inline __attribute__((always_inline)) void tile_rows_of(int height, int panels, const tile_job *j,
                                                                const row_ptr *row, const float *b)

@@ -154,8 +154,7 @@ static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t
         for (int64_t p = 0; p < panels; p += TILE_PANELS) {
             const float *b = u + f * j->u_step + p * count * TILE_COLS;
             tile_job job = {.taps = 1, .depth = count, .b_panel = count * TILE_COLS, .c_panel = j->block * TILE_COLS,
-                            .ldc = TILE_COLS, .cols = p + 1 < panels ? TILE_WIDE : TILE_COLS, .first = k0 == 0,
-                            .bias = no_bias};
+                            .ldc = TILE_COLS, .cols = p + 1 < panels ? TILE_WIDE : TILE_COLS, .first = k0 == 0};
             for (int64_t i = t.first; i < t.end;) {
                 row_ptr row[TILE_ROWS];
                 for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (i + r < t.end ? i + r : t.end - 1) * j->row_step;

@@ -91,7 +91,6 @@ static void words_pack_values(const words_heads *w, int16_t *to, float *scale, c
 static void words_multiply(const words_tile *part, const words_row_ptr *row, const int16_t *b, int64_t columns)
 {
     words_tile t = *part;
-    t.to.bias = no_bias;
     t.to.c_panel = TILE_COLS;
     for (int64_t col = 0; col < columns; col += TILE_WIDE) {
         t.to.cols = round_up(columns - col < TILE_WIDE ? columns - col : TILE_WIDE, TILE_COLS);
