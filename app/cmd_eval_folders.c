@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Options that every metric takes. */
-#define SHARED "json exact fast device threads batch "
+#define SHARED "json exact fast int8 device threads batch "
 
 static bool is_word_of(const char *list, const char *word)
 {

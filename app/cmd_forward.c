@@ -5,7 +5,7 @@
 
 typedef struct settings {
     const char *component, *in, *out, *device;
-    int64_t backward, exact, fast, threads;
+    int64_t backward, exact, fast, int8, threads;
     double lr;
 } settings;
 
@@ -23,6 +23,7 @@ static const m2m_option forward_rows[] = {
     ROW(M2M_OPTION_FLAG, backward, .max = 1, .help = "also `loss` and grad.NAME of every trainable parameter"),
     ROW(M2M_OPTION_FLAG, exact, .max = 1, .help = "no Winograd convolutions"),
     ROW(M2M_OPTION_FLAG, fast, .max = 1, .help = "products of 16-bit integers, as m2m generate --fast"),
+    ROW(M2M_OPTION_FLAG, int8, .max = 1, .help = "linear layers of 8-bit integers, as m2m generate --int8"),
     DEVICE_ROW,
     THREADS_ROW,
     {0},
@@ -39,7 +40,7 @@ static const m2m_option optimize_rows[] = {
 
 static int run_forward(const char *dir, const settings *s, m2m_error *err)
 {
-    return m2m_forward(dir, s->component, s->in, s->out, (int)s->backward, (int)s->exact, (int)s->fast,
+    return m2m_forward(dir, s->component, s->in, s->out, (int)s->backward, (int)s->exact, (int)s->fast, (int)s->int8,
                        s->device, (int)s->threads, err);
 }
 

@@ -24,11 +24,11 @@ typedef struct m2m_calls {
  * tensors of safetensors file `in`, which carry diffusers' argument names, and writes the results to `out`. backward
  * != 0: also `loss` and grad.<parameter> of every trainable parameter; for clip that of CLIPModel(return_loss=True),
  * for image_encoder the supervised contrastive loss (L_out of Khosla et al. 2020, temperature 0.1) of CLS and mean
- * token together as unit vectors, with `labels` [B] (negative: no positives). exact, fast: as in m2m_generate.def; not
- * both. Errors: M2M_ESHAPE names a tensor that is missing or misshapen; M2M_EDEVICE: also a processor that can't do
+ * token together as unit vectors, with `labels` [B] (negative: no positives). exact, fast, int8: as in
+ * m2m_generate.def; not both. Errors: M2M_ESHAPE names a tensor that is missing or misshapen; M2M_EDEVICE: also a processor that can't do
  * fast. */
 M2M_API int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward,
-                        int exact, int fast, const char *device, int threads, m2m_error *err);
+                        int exact, int fast, int int8, const char *device, int threads, m2m_error *err);
 /* What a component's own preprocessor (preprocessor_config.json, found in `dir`, in its feature_extractor/ or in the
  * one beside it) makes of an image file: pixel_values [1,3,H,W], into safetensors file `out`. component: image_encoder.
  * As transformers' BitImageProcessor and CLIPImageProcessor in their PIL versions. */

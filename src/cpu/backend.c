@@ -91,16 +91,17 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
     return &cpu->base;
 }
 
-bool backend_cpu_words(backend *be)
+bool backend_cpu_words(backend *be, bool bytes)
 {
     cpu_backend *cpu = cpu_of(be);
     const kernel *words = cpu->table->words;
     if (!words) return false;
     for (int op = 0; op < OP_COUNT; op++)
         if (words[op].run) cpu->kernels[op] = words[op];
+    cpu->bytes = bytes;
     be->peak = cpu->table->words_peak;
-    snprintf(cpu->detail, sizeof cpu->detail, "%s, products of 16-bit integers, %d thread%s", cpu->table->isa,
-             be->threads, be->threads > 1 ? "s" : "");
+    snprintf(cpu->detail, sizeof cpu->detail, "%s, products of %s-bit integers, %d thread%s", cpu->table->isa,
+             bytes ? "8- and 16" : "16", be->threads, be->threads > 1 ? "s" : "");
     return true;
 }
 

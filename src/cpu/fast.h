@@ -29,6 +29,7 @@ typedef struct cpu_backend {
     team *team;
     char detail[64];
     bool exact;                 /* no Winograd */
+    bool bytes;                 /* words' linear layers take integers of 8 bits */
 } cpu_backend;
 
 static inline cpu_backend *cpu_of(const backend *be)

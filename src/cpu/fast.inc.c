@@ -30,7 +30,8 @@
                    .packs = true, __VA_ARGS__}
 
 static const kernel words[OP_COUNT] = {
-    WORDS_PACKED(linear, .fuses = words_linear_fuses), WORDS_PACKED(conv2d, .work = words_conv2d_work),
+    WORDS_PACKED(linear, .fuses = words_linear_fuses, .work = words_linear_work),
+    WORDS_PACKED(conv2d, .work = words_conv2d_work),
     [OP_attention] = {.run = words_attention, .scratch = words_attention_scratch},
 };
 #endif

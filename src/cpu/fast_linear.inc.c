@@ -2,7 +2,7 @@
  * parameter; a weight that is no parameter (tests, computed weights) is packed into scratch at every run. */
 
 /* What a pack holds; part of its key. */
-enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_STORED, PACK_WORDS, PACK_WORDS_WINOGRAD };
+enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_STORED, PACK_WORDS, PACK_BYTES, PACK_WORDS_WINOGRAD };
 
 /* One panel of a forward weight w [O, depth, taps] of any float type: dst [taps][depth][TILE_COLS]. */
 static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64_t n, int64_t taps, int64_t depth)

@@ -27,7 +27,7 @@ static words_heads words_heads_of(const node *n)
     w.k_scales = j->long_lk * words_pieces(j->width);
     w.v_size = round_up(j->lk, 2) * j->wide / 2;
     w.v_scales = w.blocks * j->wide;
-    w.row = words_stride(j->width);
+    w.row = words_stride(j->width, 2);
     return w;
 }
 
@@ -174,14 +174,14 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
                                          from[p] * j->scale * LOG2_E};
             }
             const words_tile scores = {.to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},
-                                       .pairs = (depth.end - depth.first) / 2, .b_panel = j->width * TILE_COLS,
+                                       .groups = (depth.end - depth.first) / 2, .b_panel = j->width * TILE_COLS,
                                        .scale = k_scale + (k * pieces + p * TILE_COLS),
                                        .scale_panel = pieces * TILE_COLS};
             words_multiply(&scores, row, (const int16_t *)head + k * j->width + depth.first * TILE_COLS, count);
         }
         words_softmax(j, s, o, top, total, words, row, rows, count);
         for (int64_t i = rows; i < j->queries; i++) row[i] = row[rows - 1];
-        const words_tile result = {.to = {.c = o, .ldc = j->wide, .rows = rows}, .pairs = (count + 1) / 2,
+        const words_tile result = {.to = {.c = o, .ldc = j->wide, .rows = rows}, .groups = (count + 1) / 2,
                                    .b_panel = round_up(j->lk, 2) * TILE_COLS,
                                    .scale = v_scale + k / WORDS_KEYS * j->wide, .scale_panel = TILE_COLS};
         words_multiply(&result, row, (const int16_t *)v + k * TILE_COLS, j->wide);

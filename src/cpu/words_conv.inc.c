@@ -5,7 +5,7 @@ static size_t words_conv2d_scratch(const backend *be, const node *n)
 {
     if (!words_fit(n)) return conv2d_scratch(be, n);
     if (words_wino_fit(be, n)) return words_wino_scratch(be, n);
-    const int64_t stride = words_stride(n->in[1]->shape.dim[1]);
+    const int64_t stride = words_stride(n->in[1]->shape.dim[1], 2);
     const int64_t image = (shape_rows(n->in[0]->shape) + 1) * stride;
     return (size_t)(round_up(image, 16) + be->threads * words_panel_floats(n)) * sizeof(float);
 }
@@ -14,7 +14,7 @@ static int words_conv2d_prepare(backend *be, const node *n, void **state, m2m_er
 {
     size_t unit_at, scale_at;
     if (!words_fit(n)) return conv2d_prepare(be, n, state, err);
-    if (!words_wino_fit(be, n)) return words_reserve(be, n, PACK_WORDS, words_weight_bytes(n, NULL), err);
+    if (!words_wino_fit(be, n)) return words_reserve(be, n, PACK_WORDS, words_weight_bytes(n, 2, NULL), err);
     return words_reserve(be, n, PACK_WORDS_WINOGRAD, words_wino_bytes(n, &unit_at, &scale_at), err);
 }
 
@@ -34,14 +34,14 @@ static void words_image_span(const void *ctx, span s, int worker)
     const words_image_job *j = ctx;
     (void)worker;
     for (int64_t i = s.first; i < s.end; i++)
-        words_row(j->to + i * words_stride(j->depth), j->x + i * j->depth, j->depth);
+        words_row(j->to + i * words_stride(j->depth, 2), j->x + i * j->depth, j->depth);
 }
 
 static void words_direct(const call *c)
 {
     const attr *a = &c->n->attr;
     const shape x = c->n->in[0]->shape, w = c->n->in[1]->shape, y = c->n->shape;
-    const int64_t stride = words_stride(x.dim[3]), pixels = shape_rows(x);
+    const int64_t stride = words_stride(x.dim[3], 2), pixels = shape_rows(x);
     float *zeros = c->scratch, *image = zeros + stride;
     memset(zeros, 0, (size_t)stride * sizeof *zeros);
     const words_image_job round = {image, operand(c, 0), x.dim[3]};
@@ -49,8 +49,9 @@ static void words_direct(const call *c)
     const conv_view v = {x.dim[1], x.dim[2], stride, y.dim[1], y.dim[2], w.dim[3], a->stride, a->pad[0], a->pad[2],
                          false, image, zeros};
     words_product p = {.p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3],
-                             .bias = operand(c, 2), .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v}};
-    p.b = words_weight(c, zeros + round_up((pixels + 1) * stride, 16), &p.scale);
+                             .bias = operand(c, 2), .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v},
+                       .each = 2};
+    words_weight(c, &p, zeros + round_up((pixels + 1) * stride, 16));
     words_all(c->be, &p);
 }
 

@@ -1,5 +1,5 @@
 /* The matrix product of gemm.inc.c in integers of 16 bits: one instruction (VNNI's vpdpwssd) does twice the
- * multiply-adds of one in floats.
+ * multiply-adds of one in floats. And in integers of 8 bits, four times, at the end of this text.
  *
  * A vector along the depth (a row of A, a column of B, at most WORDS_DEPTH long: a piece) is divided by its norm and
  * rounded to integers of norm WORDS_TOP. By Cauchy and Schwarz the sum of products of two such vectors is at most
@@ -8,11 +8,16 @@
  * 1e-3.
  *
  * A row in words is [scales of its pieces, as floats][depth integers]; see words_head. B is packed as
- * [n/TILE_COLS][taps][depth/2][TILE_COLS][2], its scales as [n/TILE_COLS][taps][pieces][TILE_COLS]. */
+ * [n/TILE_COLS][taps][depth/2][TILE_COLS][2], its scales as [n/TILE_COLS][taps][pieces][TILE_COLS].
+ *
+ * In 8 bits (`each` = 4 integers in 32 bits, not 2; vpdpbusd) a piece is divided by its largest value and rounded to
+ * -127 .. 127. The instruction wants A without sign: 128 is added, and each column's sums begin at what that adds,
+ * negated (offset). An element is off by at most a 254th of the largest of its piece. */
 
 enum {
     WORDS_DEPTH = 640,                /* of a piece, at most */
     WORDS_TOP = 32000,
+    BYTES_TOP = 127,
     WORDS_ROWS = 24 * TILE_ROWS,      /* of a block */
     WORDS_BYTES = 512 << 10,          /* of a block's rows, about */
 };
@@ -26,6 +31,11 @@ static inline float words_scale_of(float norm)
 static inline float words_inverse_of(float norm)
 {
     return norm > 0 ? WORDS_TOP / norm : 0;
+}
+
+static inline float bytes_inverse_of(float largest)
+{
+    return largest > 0 ? BYTES_TOP / largest : 0;
 }
 
 static inline float words_norm(const float *x, int64_t n)
@@ -58,15 +68,15 @@ static span words_piece(int64_t depth, int64_t k)
     return span_of(depth, 2 * V, words_pieces(depth), k);
 }
 
-/* Floats before a row's integers, and of the whole row; depth is a multiple of 16. */
+/* Floats before a row's integers, and of the whole row; depth is a multiple of 16, for 8 bits of 32. */
 static int64_t words_head(int64_t depth)
 {
     return round_up(words_pieces(depth), 16);
 }
 
-static int64_t words_stride(int64_t depth)
+static int64_t words_stride(int64_t depth, int each)
 {
-    return words_head(depth) + depth / 2;
+    return words_head(depth) + depth / each;
 }
 
 static void words_row(float *row, const float *x, int64_t depth)
@@ -80,16 +90,37 @@ static void words_row(float *row, const float *x, int64_t depth)
     }
 }
 
+/* The same in 8 bits. */
+static void bytes_row(float *row, const float *x, int64_t depth)
+{
+    uint8_t *to = (uint8_t *)(row + words_head(depth));
+    for (int64_t p = 0; p < words_pieces(depth); p++) {
+        const span k = words_piece(depth, p);
+        vf top = splat(0), odd = splat(0);
+        for (int64_t i = k.first; i < k.end; i += V) {
+            top = vmax(vabs(load(x + i)), top);
+            odd += load(x + i) * 0.0f;
+        }
+        const float most = vtop(top), by = bytes_inverse_of(most);
+        row[p] = most * (1.0f / BYTES_TOP) + vsum(odd);
+        for (int64_t i = k.first; i < k.end; i += V) {
+            const __m512i v = _mm512_cvtps_epi32((__m512)(load(x + i) * by));
+            _mm_storeu_si128((__m128i *)(to + i), _mm512_cvtusepi32_epi8(_mm512_add_epi32(v, _mm512_set1_epi32(128))));
+        }
+    }
+}
+
 /* A tile's factors and place. row[i]: scale and integers of one piece. */
 typedef struct words_tile {
     tile_job to;                       /* c, ldc, c_panel, rows, cols, first, bias */
-    int64_t pairs;                     /* half the depth */
+    int64_t groups;                    /* of 32 bits: the depth by the integers in one */
     int64_t b_panel, scale_panel;      /* from one panel to the next, where cols > TILE_COLS */
     const float *scale;                /* [TILE_COLS] for each panel */
+    const int32_t *offset;             /* the same; NULL: 16 bits */
 } words_tile;
 
 typedef struct words_row_ptr {
-    const int32_t *pairs;
+    const int32_t *groups;
     float scale;
 } words_row_ptr;
 
@@ -99,7 +130,14 @@ static inline __attribute__((always_inline)) void words_add(__m512i *sum, __m512
     __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
 }
 
-static inline __attribute__((always_inline)) void words_run(int height, int panels,
+/* The same in fours: a without sign, b with. */
+static inline __attribute__((always_inline)) void bytes_add(__m512i *sum, __m512i a, __m512i b)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
+}
+
+/* height, panels, bytes: constants where this is used. */
+static inline __attribute__((always_inline)) void words_run(int height, int panels, bool bytes,
                                                             __m512i sum[TILE_ROWS][TILE_PANELS * TILE_VECS],
                                                             const words_tile *j, const words_row_ptr *row,
                                                             const int16_t *b)
@@ -107,11 +145,13 @@ static inline __attribute__((always_inline)) void words_run(int height, int pane
     const int32_t *a[TILE_ROWS];
 #pragma GCC unroll 8
     for (int i = 0; i < height; i++) {
-        a[i] = row[i].pairs;
+        a[i] = row[i].groups;
 #pragma GCC unroll 4
-        for (int v = 0; v < panels * TILE_VECS; v++) sum[i][v] = _mm512_setzero_si512();
+        for (int v = 0; v < panels * TILE_VECS; v++)
+            sum[i][v] = bytes ? _mm512_loadu_si512(j->offset + v / TILE_VECS * j->scale_panel + v % TILE_VECS * V)
+                              : _mm512_setzero_si512();
     }
-    for (int64_t k = 0; k < j->pairs; k++, b += 2 * TILE_COLS) {
+    for (int64_t k = 0; k < j->groups; k++, b += 2 * TILE_COLS) {
         __m512i x[TILE_PANELS * TILE_VECS];
 #pragma GCC unroll 4
         for (int v = 0; v < panels * TILE_VECS; v++)
@@ -120,16 +160,17 @@ static inline __attribute__((always_inline)) void words_run(int height, int pane
         for (int i = 0; i < height; i++) {
             const __m512i y = _mm512_set1_epi32(a[i][k]);
 #pragma GCC unroll 4
-            for (int v = 0; v < panels * TILE_VECS; v++) words_add(&sum[i][v], y, x[v]);
+            for (int v = 0; v < panels * TILE_VECS; v++) (bytes ? bytes_add : words_add)(&sum[i][v], y, x[v]);
         }
     }
 }
 
-static inline __attribute__((always_inline)) void words_tile_of(int height, int panels, const words_tile *j,
-                                                                const words_row_ptr *row, const int16_t *b)
+static inline __attribute__((always_inline)) void words_tile_of(int height, int panels, bool bytes,
+                                                                const words_tile *j, const words_row_ptr *row,
+                                                                const int16_t *b)
 {
     __m512i sum[TILE_ROWS][TILE_PANELS * TILE_VECS];
-    words_run(height, panels, sum, j, row, b);
+    words_run(height, panels, bytes, sum, j, row, b);
     tile_sums acc;
 #pragma GCC unroll 4
     for (int v = 0; v < panels * TILE_VECS; v++) {
@@ -141,55 +182,54 @@ static inline __attribute__((always_inline)) void words_tile_of(int height, int 
     for (int p = 0; p < panels; p++) tile_store(height, p, acc, &j->to);
 }
 
+typedef void words_tile_function(const words_tile *j, const words_row_ptr *row, const int16_t *b);
+
 /* Not inline: there the row pointers would leave the registers. */
-static __attribute__((noinline)) void words_tile_whole(const words_tile *j, const words_row_ptr *row, const int16_t *b)
-{
-    words_tile_of(TILE_ROWS, 1, j, row, b);
-}
-
-static __attribute__((noinline)) void words_tile_tail(const words_tile *j, const words_row_ptr *row, const int16_t *b)
-{
-    words_tile_of(TAIL_ROWS, 1, j, row, b);
-}
-
-static __attribute__((noinline)) void words_twin(const words_tile *j, const words_row_ptr *row, const int16_t *b)
-{
-    words_tile_of(TWIN_ROWS, 2, j, row, b);
-}
-
-static __attribute__((noinline)) void words_twin_tail(const words_tile *j, const words_row_ptr *row, const int16_t *b)
-{
-    words_tile_of(TAIL_ROWS, 2, j, row, b);
-}
+#define WORDS_TILE(name, ...)                                                                                \
+    static __attribute__((noinline)) void name(const words_tile *j, const words_row_ptr *row, const int16_t *b) \
+    {                                                                                                        \
+        words_tile_of(__VA_ARGS__, j, row, b);                                                               \
+    }
+WORDS_TILE(words_tile_whole, TILE_ROWS, 1, false)
+WORDS_TILE(words_tile_tail, TAIL_ROWS, 1, false)
+WORDS_TILE(words_twin, TWIN_ROWS, 2, false)
+WORDS_TILE(words_twin_tail, TAIL_ROWS, 2, false)
+WORDS_TILE(bytes_tile_whole, TILE_ROWS, 1, true)
+WORDS_TILE(bytes_tile_tail, TAIL_ROWS, 1, true)
+WORDS_TILE(bytes_twin, TWIN_ROWS, 2, true)
+WORDS_TILE(bytes_twin_tail, TAIL_ROWS, 2, true)
 
 /* Computes the next tile and says how many rows it took. */
 static int words_tile_rows(const words_tile *j, const words_row_ptr *row, const int16_t *b)
 {
+    static words_tile_function *const tiles[2][2][2] = {   /* [bytes][two panels][tail] */
+        {{words_tile_whole, words_tile_tail}, {words_twin, words_twin_tail}},
+        {{bytes_tile_whole, bytes_tile_tail}, {bytes_twin, bytes_twin_tail}}};
     const bool twin = j->to.cols > TILE_COLS;
     const int whole = twin ? TWIN_ROWS : TILE_ROWS, height = tile_height(j->to.rows, whole);
-    if (height == whole) (twin ? words_twin : words_tile_whole)(j, row, b);
-    else (twin ? words_twin_tail : words_tile_tail)(j, row, b);
+    tiles[j->offset != NULL][twin][height != whole](j, row, b);
     return height;
 }
 
 typedef struct words_product {
     product p;                        /* sizes, bias, c; rows gives rows in words, or floats where `plain` */
     bool plain;                       /* rows are floats: each block's are rounded first (one tap) */
+    int each;                         /* integers in 32 bits */
     const int16_t *b;
     const float *scale;
+    const int32_t *offset;            /* for 8 bits, as scale */
     float *own;                       /* per thread, where plain: words_own floats */
-    int64_t block;                    /* rows of a block, at most */
 } words_product;
 
-static int64_t words_block(int64_t depth)
+static int64_t words_block(int64_t depth, int each)
 {
-    const int64_t fit = WORDS_BYTES / (4 * words_stride(depth)) / TILE_ROWS * TILE_ROWS;
+    const int64_t fit = WORDS_BYTES / (4 * words_stride(depth, each)) / TILE_ROWS * TILE_ROWS;
     return fit > WORDS_ROWS ? WORDS_ROWS : fit < 2 * TILE_ROWS ? 2 * TILE_ROWS : fit;
 }
 
-static int64_t words_own(int64_t depth)
+static int64_t words_own(int64_t depth, int each)
 {
-    return words_block(depth) * words_stride(depth);
+    return words_block(depth, each) * words_stride(depth, each);
 }
 
 /* Piece k of tap t, on rows r and the panels in cols. */
@@ -198,23 +238,25 @@ static void words_part(const words_product *w, int64_t t, int64_t k, const row_p
     const product *p = &w->p;
     const int64_t pieces = words_pieces(p->depth), head = words_head(p->depth), count = r.end - r.first;
     const span depth = words_piece(p->depth, k);
+    const int64_t step = 2 * TILE_COLS / w->each;   /* of b for one depth */
     words_row_ptr at[WORDS_ROWS + TILE_ROWS];
     for (int64_t i = 0; i < round_up(count, TILE_ROWS); i++) {
         const float *from = row[i < count ? i : count - 1];
-        at[i] = (words_row_ptr){(const int32_t *)(from + head + depth.first / 2), from[k]};
+        at[i] = (words_row_ptr){(const int32_t *)(from + head + depth.first / w->each), from[k]};
     }
     for (int64_t j = cols.first; j < cols.end; j += TILE_WIDE) {
         const int64_t panel = j / TILE_COLS * p->taps + t, left = (cols.end < p->n ? cols.end : p->n) - j;
-        const int64_t width = left < TILE_WIDE ? left : TILE_WIDE, far = p->taps * p->depth * TILE_COLS;
+        const int64_t width = left < TILE_WIDE ? left : TILE_WIDE, far = p->taps * p->depth * step;
         float bias[TILE_WIDE] = {0};
         for (int64_t i = 0; p->bias && i < width; i++) bias[i] = p->bias[j + i];
         words_tile job = {.to = {.ldc = p->ldc, .c_panel = TILE_COLS, .cols = width, .first = t == 0 && k == 0,
                                  .bias = bias},
-                          .pairs = (depth.end - depth.first) / 2, .b_panel = far,
+                          .groups = (depth.end - depth.first) / w->each, .b_panel = far,
                           .scale = w->scale + (panel * pieces + k) * TILE_COLS,
+                          .offset = w->offset ? w->offset + (panel * pieces + k) * TILE_COLS : NULL,
                           .scale_panel = p->taps * pieces * TILE_COLS};
-        const int16_t *b = w->b + (panel * p->depth + depth.first) * TILE_COLS;
-        ahead next = ahead_of((const float *)(left > TILE_WIDE ? b + TILE_PANELS * far : NULL), job.pairs * TILE_COLS,
+        const int16_t *b = w->b + (panel * p->depth + depth.first) * step;
+        ahead next = ahead_of((const float *)(left > TILE_WIDE ? b + TILE_PANELS * far : NULL), job.groups * TILE_COLS,
                               count);
         for (int64_t i = 0; i < count;) {
             job.to.c = p->c + (r.first + i - p->c_row) * p->ldc + j - p->c_col;
@@ -244,10 +286,10 @@ static void words_round_rows(const words_product *w, row_ptr *row, span r, int w
 {
     const product *p = &w->p;
     if (!w->plain) return;
-    float *own = w->own + worker * words_own(p->depth);
+    float *own = w->own + worker * words_own(p->depth, w->each);
     p->rows(p->ctx, 0, r.first, r.end - r.first, row);
-    for (int64_t i = 0; i < r.end - r.first; i++, own += words_stride(p->depth)) {
-        words_row(own, row[i], p->depth);
+    for (int64_t i = 0; i < r.end - r.first; i++, own += words_stride(p->depth, w->each)) {
+        (w->each == 4 ? bytes_row : words_row)(own, row[i], p->depth);
         row[i] = own;
     }
 }
@@ -300,7 +342,7 @@ static void words_gated_span(const void *ctx, span s, int worker)
 
 static void words_all(const backend *be, words_product *w)
 {
-    product_share(be, &w->p, words_block(w->p.depth), w->p.n);
+    product_share(be, &w->p, words_block(w->p.depth, w->each), w->p.n);
     run_spans(be, w->p.blocks * w->p.groups, 1, product_work(&w->p) / 2, words_span, w);
 }
 
@@ -308,7 +350,7 @@ static void words_all(const backend *be, words_product *w)
 static void words_gated_all(const backend *be, const words_product *w, float *out, float *own)
 {
     words_gated q = {.w = *w};
-    product_share(be, &q.w.p, words_block(w->p.depth), w->p.n / 2);
+    product_share(be, &q.w.p, words_block(w->p.depth, w->each), w->p.n / 2);
     q.g = (gated){.p = q.w.p, .out = out, .own = own};
     run_spans(be, q.w.p.blocks * q.w.p.groups, 1, product_work(&q.w.p) / 2, words_gated_span, &q);
 }
@@ -332,6 +374,31 @@ static void words_pack_piece(int16_t *dst, float *scale, const float *s, int64_t
             const vi high = (vi)_mm512_cvtps_epi32((__m512)(load(s + (k + 1) * TILE_COLS + v) * by));
             _mm512_storeu_si512(dst + k * TILE_COLS + 2 * v, (__m512i)((low & 0xffff) | high << 16));
         }
+    }
+}
+
+/* The same in 8 bits. */
+static void bytes_pack_piece(uint32_t *dst, float *scale, int32_t *offset, const float *s, int64_t depth)
+{
+    for (int v = 0; v < TILE_COLS; v += V) {
+        vf top = splat(0), odd = splat(0);
+        for (int64_t k = 0; k < depth; k++) {
+            top = vmax(vabs(load(s + k * TILE_COLS + v)), top);
+            odd += load(s + k * TILE_COLS + v) * 0.0f;
+        }
+        store(scale + v, top * (1.0f / BYTES_TOP) + odd);
+        const vf by = choose(top > 0.0f, BYTES_TOP / top, splat(0));
+        vi sum = {0};
+        for (int64_t k = 0; k < depth; k += 4) {
+            vi word = {0};
+            for (int i = 0; i < 4; i++) {
+                const vi x = (vi)_mm512_cvtps_epi32((__m512)(load(s + (k + i) * TILE_COLS + v) * by));
+                word |= (x & 0xff) << 8 * i;
+                sum += x;
+            }
+            _mm512_storeu_si512(dst + k / 4 * TILE_COLS + v, (__m512i)word);
+        }
+        _mm512_storeu_si512(offset + v, (__m512i)(sum * -128));
     }
 }
 

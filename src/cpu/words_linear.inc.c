@@ -1,4 +1,4 @@
-/* Linear layers in integers of 16 bits (words_gemm.inc.c), where their sizes suit; others are the float
+/* Linear layers in integers of 16 or 8 bits (words_gemm.inc.c), where their sizes suit; others are the float
  * kernels'. */
 
 /* The parameter that input 1 is: its copy in words is no larger than 16-bit floats, but for the scales. */
@@ -20,13 +20,20 @@ static bool words_fit(const node *n)
     return words_param(n) && w.dim[1] % 32 == 0 && w.dim[0] >= V;
 }
 
-/* Bytes of a packed weight: integers, then scales. */
-static size_t words_weight_bytes(const node *n, size_t *scales_at)
+/* Integers of 32 bits that a linear layer's products take. A few rows are cheap, and often an embedding. */
+static int words_each(const backend *be, const node *n)
+{
+    enum { FEW = 16 };
+    return cpu_of(be)->bytes && n->op == OP_linear && shape_rows(n->shape) >= FEW ? 4 : 2;
+}
+
+/* Bytes of a packed weight: integers, scales, and of 8 bits offsets, *scales long. */
+static size_t words_weight_bytes(const node *n, int each, size_t *scales)
 {
     const shape w = n->in[1]->shape;
-    const size_t integers = panels_size(w.dim[0], words_taps(n), w.dim[1]) * sizeof(int16_t);
-    if (scales_at) *scales_at = integers;
-    return integers + panels_size(w.dim[0], words_taps(n), words_pieces(w.dim[1])) * sizeof(float);
+    const size_t size = panels_size(w.dim[0], words_taps(n), words_pieces(w.dim[1])) * sizeof(float);
+    if (scales) *scales = size;
+    return panels_size(w.dim[0], words_taps(n), w.dim[1]) * 4 / (size_t)each + size * (each == 4 ? 2 : 1);
 }
 
 /* Floats of a panel before it is rounded. */
@@ -36,8 +43,10 @@ static int64_t words_panel_floats(const node *n)
 }
 
 typedef struct words_pack_job {
-    int16_t *dst;
+    int each;
+    char *dst;
     float *scale, *own;
+    int32_t *offset;
     const void *w;
     dtype type;
     int64_t no, ni, taps;
@@ -54,28 +63,34 @@ static void words_pack_span(const void *ctx, span s, int worker)
             for (int64_t k = 0; k < pieces; k++) {
                 const span depth = words_piece(p->ni, k);
                 const int64_t at = (t * p->ni + depth.first) * TILE_COLS;
-                words_pack_piece(p->dst + j * panel + at, p->scale + ((j * p->taps + t) * pieces + k) * TILE_COLS,
-                                 plain + at, depth.end - depth.first);
+                const int64_t scale = ((j * p->taps + t) * pieces + k) * TILE_COLS, count = depth.end - depth.first;
+                char *to = p->dst + (j * panel + at) * 4 / p->each;
+                if (p->each == 4)
+                    bytes_pack_piece((uint32_t *)to, p->scale + scale, p->offset + scale, plain + at, count);
+                else words_pack_piece((int16_t *)to, p->scale + scale, plain + at, count);
             }
     }
 }
 
-/* The kept copy of the parameter, made again when it changed. own: words_panel_floats a thread. */
-static const int16_t *words_weight(const call *c, float *own, const float **scale)
+/* Points w to the kept copy of the parameter, made again when it changed. own: words_panel_floats a thread. */
+static void words_weight(const call *c, words_product *w, float *own)
 {
     const param *p = c->weight[1];
-    const shape w = c->n->in[1]->shape;
-    size_t at;
+    const shape s = c->n->in[1]->shape;
+    size_t scales;
     bool stale;
-    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, PACK_WORDS, words_weight_bytes(c->n, &at), &stale);
-    *scale = (const float *)((char *)e->data + at);
-    if (!stale) return e->data;
-    const words_pack_job job = {e->data, (float *)((char *)e->data + at), own, p->data, p->type, w.dim[0], w.dim[1],
-                                words_taps(c->n)};
-    run_spans(c->be, (w.dim[0] + TILE_COLS - 1) / TILE_COLS, 1, (double)words_panel_floats(c->n), words_pack_span,
+    const size_t bytes = words_weight_bytes(c->n, w->each, &scales);
+    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, w->each == 4 ? PACK_BYTES : PACK_WORDS, bytes, &stale);
+    char *end = (char *)e->data + bytes;
+    const words_pack_job job = {w->each, e->data, (float *)(end - (w->each == 4 ? 2 : 1) * scales), own,
+                                (int32_t *)(end - scales), p->data, p->type, s.dim[0], s.dim[1], words_taps(c->n)};
+    w->b = e->data;
+    w->scale = job.scale;
+    w->offset = w->each == 4 ? job.offset : NULL;
+    if (!stale) return;
+    run_spans(c->be, (s.dim[0] + TILE_COLS - 1) / TILE_COLS, 1, (double)words_panel_floats(c->n), words_pack_span,
               &job);
     param_drop_pages(p);
-    return e->data;
 }
 
 static int words_reserve(backend *be, const node *n, int kind, size_t bytes, m2m_error *err)
@@ -89,7 +104,7 @@ static int words_reserve(backend *be, const node *n, int kind, size_t bytes, m2m
 static size_t words_linear_scratch(const backend *be, const node *n)
 {
     if (!words_fit(n)) return linear_scratch(be, n);
-    const int64_t block = words_own(n->in[1]->shape.dim[1]), panel = words_panel_floats(n);
+    const int64_t block = words_own(n->in[1]->shape.dim[1], words_each(be, n)), panel = words_panel_floats(n);
     return (size_t)(be->threads * (block > panel ? block : panel)) * sizeof(float);
 }
 
@@ -103,7 +118,14 @@ static size_t words_linear_fuses(const backend *be, const node *n, const node *t
 static int words_linear_prepare(backend *be, const node *n, void **state, m2m_error *err)
 {
     if (!words_fit(n)) return linear_prepare(be, n, state, err);
-    return words_reserve(be, n, PACK_WORDS, words_weight_bytes(n, NULL), err);
+    const int each = words_each(be, n);
+    return words_reserve(be, n, each == 4 ? PACK_BYTES : PACK_WORDS, words_weight_bytes(n, each, NULL), err);
+}
+
+/* In multiply-adds of 16 bits. */
+static double words_linear_work(const backend *be, const node *n)
+{
+    return node_flops(n) * (words_fit(n) ? 2.0 / words_each(be, n) : 1);
 }
 
 static void words_linear(const call *c)
@@ -116,8 +138,8 @@ static void words_linear(const call *c)
     const matrix x = {operand(c, 0), ni};
     words_product w = {.p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni, .bias = operand(c, 2),
                              .c = c->out, .ldc = no, .rows = matrix_rows, .ctx = &x},
-                       .plain = true, .own = c->scratch};
-    w.b = words_weight(c, c->scratch, &w.scale);
+                       .plain = true, .each = words_each(c->be, c->n), .own = c->scratch};
+    words_weight(c, &w, c->scratch);
     if (c->then) words_gated_all(c->be, &w, c->out,
                                  (float *)((char *)c->scratch + words_linear_scratch(c->be, c->n)));
     else words_all(c->be, &w);

@@ -251,7 +251,7 @@ static void words_wino_multiply(const words_wino *w, const int16_t *u, const flo
         for (int64_t p = 0; p < panels; p += TILE_PANELS) {
             words_tile job = {.to = {.ldc = TILE_COLS, .c_panel = j->block * TILE_COLS,
                                      .cols = p + 1 < panels ? TILE_WIDE : TILE_COLS, .first = c == 0},
-                              .pairs = (k.end - k.first) / 2, .b_panel = j->chunk * TILE_COLS,
+                              .groups = (k.end - k.first) / 2, .b_panel = j->chunk * TILE_COLS,
                               .scale = scale + (f * j->most + p) * TILE_COLS, .scale_panel = TILE_COLS};
             for (int64_t i = 0; i < count;) {
                 job.to.c = sums + f * j->s_step + (p * j->block + t.first + i) * TILE_COLS;

@@ -89,6 +89,7 @@ static cJSON *settings(const mis_job *j)
                 cJSON_AddNumberToObject(s, "max_tokens", q->max_tokens) &&
                 cJSON_AddBoolToObject(s, "exact", o->exact != 0) &&
                 cJSON_AddBoolToObject(s, "fast", o->fast != 0) &&
+                cJSON_AddBoolToObject(s, "int8", o->int8 != 0) &&
                 cJSON_AddStringToObject(s, "device", strncmp(o->device, "cuda", 4) ? o->device : "cuda");
     if (good) return s;
     cJSON_Delete(s);

@@ -397,8 +397,7 @@ int m2m_bench(const char *dir, const m2m_bench_options *options, const m2m_calls
     int status = options->size ? parse_size(options->size, &b->width, &b->height, err) : 0;
     if (!status) status = choose_component(b, err);
     if (!status) {
-        b->be = device_open(options->device, (int)options->threads, options->exact != 0,
-                            options->fast != 0, options->isa, err);
+        b->be = device_open(options->device, (int)options->threads, DEVICE_WAY(options), options->isa, err);
         status = b->be ? M2M_EINVAL : M2M_EDEVICE;
     }
     for (size_t i = 0; b->be && i < sizeof components / sizeof *components; i++)

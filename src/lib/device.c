@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-backend *device_open(const char *device, int threads, bool exact, bool fast, const char *isa, m2m_error *err)
+backend *device_open(const char *device, int threads, device_way way, const char *isa, m2m_error *err)
 {
     if (device && strncmp(device, "cuda", 4) == 0) {
         fail(err, M2M_EUNSUPPORTED, "device: %s, but this build has no CUDA; wanted cpu", device);
@@ -15,16 +15,17 @@ backend *device_open(const char *device, int threads, bool exact, bool fast, con
         fail(err, M2M_EINVAL, "device: %s, wanted cpu or cuda[:n]", device);
         return NULL;
     }
-    if (exact && fast) {
-        fail(err, M2M_EINVAL, "exact and fast: wanted one of them at most");
+    if (way.exact + way.fast + way.int8 > 1) {
+        fail(err, M2M_EINVAL, "%s: wanted one of them at most",
+             !way.int8 ? "exact and fast" : !way.fast ? "exact and int8" : "fast and int8");
         return NULL;
     }
     backend *be = backend_cpu_open(threads > 0 ? threads : threads_usable(), isa, err);
-    if (be && exact) backend_cpu_exact(be, true);
-    if (be && fast && !backend_cpu_words(be)) {
+    if (be && way.exact) backend_cpu_exact(be, true);
+    if (be && (way.fast || way.int8) && !backend_cpu_words(be, way.int8)) {
         fail(err, M2M_EUNSUPPORTED,
-             "fast: this processor's kernels are %s, wanted AVX-512 VNNI; without it the same runs in float32",
-             be->detail);
+             "%s: this processor's kernels are %s, wanted AVX-512 VNNI; without it the same runs in float32",
+             way.int8 ? "int8" : "fast", be->detail);
         be->close(be);
         return NULL;
     }

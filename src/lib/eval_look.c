@@ -36,7 +36,7 @@ static int choose_model(eval_job *j, const char *fixed, m2m_error *err)
 static int open_model(eval_job *j, m2m_error *err)
 {
     const m2m_eval_options *o = j->options;
-    j->be = device_open(o->device, (int)o->threads, o->exact != 0, o->fast != 0, NULL, err);
+    j->be = device_open(o->device, (int)o->threads, DEVICE_WAY(o), NULL, err);
     if (!j->be) return M2M_EDEVICE;
     int rc = extractor_open(&j->x, j->kind, j->dir, j->be, err);
     if (rc == M2M_EIO && !strcmp(j->kind, "inception"))

@@ -338,7 +338,7 @@ static const struct component *find_component(const char *name, m2m_error *err)
 }
 
 int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward, int exact,
-                int fast, const char *device, int threads, m2m_error *err)
+                int fast, int int8, const char *device, int threads, m2m_error *err)
 {
     const struct component *c = find_component(component, err);
     if (!c) return M2M_EINVAL;
@@ -352,7 +352,7 @@ int m2m_forward(const char *dir, const char *component, const char *in, const ch
     if (status) return status;
     results r = {0};
     request q = {.dir = dir, .in = tensors, .backward = backward != 0, .out = &r};
-    q.be = device_open(device, threads, exact != 0, fast != 0, NULL, err);
+    q.be = device_open(device, threads, (device_way){exact != 0, fast != 0, int8 != 0}, NULL, err);
     status = q.be ? c->run(&q, err) : M2M_EDEVICE;
     if (!status) status = results_save(&r, out, err);
     results_free(&r);

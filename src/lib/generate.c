@@ -91,7 +91,7 @@ static int64_t rows_of(const generation *q)
 
 static int open_models(generation *q, m2m_error *err)
 {
-    q->be = device_open(q->o->device, (int)q->o->threads, q->o->exact != 0, q->o->fast != 0, NULL, err);
+    q->be = device_open(q->o->device, (int)q->o->threads, DEVICE_WAY(q->o), NULL, err);
     if (!q->be) return M2M_EDEVICE;
     int status = from_text(q) ? prompt_open(q, err) : open_rollout(q, err);
     if (status) return status;

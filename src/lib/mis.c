@@ -128,7 +128,7 @@ static int open_maker(maker *m, const char *dir, m2m_error *err)
     if (!status) status = read_size(m, err);
     if (!status) status = allocate(m, err);
     if (status) return status;
-    m->be = device_open(m->o->device, (int)m->o->threads, m->o->exact != 0, m->o->fast != 0, NULL, err);
+    m->be = device_open(m->o->device, (int)m->o->threads, DEVICE_WAY(m->o), NULL, err);
     if (!m->be) return M2M_EDEVICE;
     painter_options p = {.batch = m->batch, .tokens = m->length, .steps = (int)m->o->steps,
                          .guidance = m->o->guidance, .sampler = m->o->scheduler};

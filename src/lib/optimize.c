@@ -106,7 +106,7 @@ int m2m_optimize(const char *dir, const char *in, const char *out, double lr, co
     if (status) return status;
     results r = {0};
     batches b = {0};
-    backend *be = device_open(device, threads, false, false, NULL, err);
+    backend *be = device_open(device, threads, (device_way){0}, NULL, err);
     status = be ? batches_open(&b, dir, tensors, be, err) : M2M_EDEVICE;
     if (!status) status = optimize(&b, be, lr, &r, err);
     if (!status) status = results_save(&r, out, err);

@@ -38,7 +38,7 @@ static int encode(generation *q, text_states *t, int length, m2m_error *err)
 static int make_states(generation *q, int length, m2m_error *err)
 {
     const m2m_generate_options *o = q->o;
-    backend *be = device_open(o->device, (int)o->threads, o->exact != 0, o->fast != 0, NULL, err);
+    backend *be = device_open(o->device, (int)o->threads, DEVICE_WAY(o), NULL, err);
     if (!be) return M2M_EDEVICE;
     text_states *t = text_states_new(&q->m->text, be, 2, length, err);
     q->states = malloc(2 * (size_t)length * (size_t)q->m->text.config.width * sizeof *q->states);

@@ -185,8 +185,7 @@ static int open_job(sets_job *j, m2m_error *err)
     j->sets = dataset_sets(j->data);
     if (j->options->count && j->options->count < j->sets) j->sets = (int)j->options->count;
     j->n = (int)j->generate->n;
-    j->be = device_open(j->generate->device, (int)j->generate->threads, j->generate->exact != 0,
-                        j->generate->fast != 0, NULL, err);
+    j->be = device_open(j->generate->device, (int)j->generate->threads, DEVICE_WAY(j->generate), NULL, err);
     if (!j->be) return M2M_EDEVICE;
     rc = open_eyes(j, err);
     return rc ? rc : agree(j, err);

@@ -138,6 +138,7 @@ static bool add_facts(cJSON *o, const record *r)
         cJSON_AddStringToObject(o, "backend", q->device),
         cJSON_AddBoolToObject(o, "exact", q->exact != 0),
         cJSON_AddBoolToObject(o, "fast", q->fast != 0),
+        cJSON_AddBoolToObject(o, "int8", q->int8 != 0),
     };
     for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
         if (!added[i]) return false;

@@ -43,7 +43,7 @@ static const struct {
 
 static int train(const m2m_train_options *o, int resume, const m2m_calls *calls, m2m_error *err)
 {
-    backend *be = device_open(o->device, (int)o->threads, false, false, NULL, err);
+    backend *be = device_open(o->device, (int)o->threads, (device_way){0}, NULL, err);
     if (!be) return M2M_EDEVICE;
     task *t = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

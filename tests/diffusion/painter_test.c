@@ -33,7 +33,7 @@ static int prepare(void **state)
 {
     (void)state;
     m2m_error err = {0};
-    be = device_open("cpu", 2, false, false, NULL, &err);
+    be = device_open("cpu", 2, (device_way){0}, NULL, &err);
     if (!be || unet_model_open(&model, TEST_DIR "/golden/models/unet_text", true, &err) ||
         schedule_load(&plan, TEST_DIR "/golden/models/m2m_self/scheduler/scheduler_config.json", &err)) {
         print_error("%s\n", err.msg);

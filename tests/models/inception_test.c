@@ -154,7 +154,7 @@ static void agrees_with_pytorch_fid(void **state)
         snprintf(out, sizeof out, "%.400s/out.st", w->dir.path);
         snprintf(golden, sizeof golden, TEST_DIR "/golden/inception/%s.safetensors", cases[i].name);
         ok(safetensors_save(in, &item, 1, NULL, 0, &err), &err);
-        ok(m2m_forward(w->dir.path, "inception", in, out, 0, 0, 0, "cpu", 2, &err), &err);
+        ok(m2m_forward(w->dir.path, "inception", in, out, 0, 0, 0, 0, "cpu", 2, &err), &err);
         ok(safetensors_open(&mine, out, &err), &err);
         ok(safetensors_open(&reference, golden, &err), &err);
         const double f = apart(mine, reference, "features"), l = apart(mine, reference, "logits");

@@ -1,4 +1,5 @@
-/* Timing of kernels at the shapes of real models: kernels_test time [threads [isa [op or part of a shape [how]]]]. The best of several runs. */
+/* Timing of kernels at the shapes of real models: kernels_test time [threads [isa [op or part of a shape [how]]]]. The
+ * best of several runs. */
 #ifndef OP_SPEED_H
 #define OP_SPEED_H
 
@@ -133,9 +134,9 @@ static int speed_run(int argc, char **argv)
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    const char *how = argc > 4 ? argv[4] : "";   /* exact, words */
+    const char *how = argc > 4 ? argv[4] : "";   /* exact, words, bytes */
     backend_cpu_exact(be, !strcmp(how, "exact"));
-    if (!strcmp(how, "words")) backend_cpu_words(be);
+    if (!strcmp(how, "words") || !strcmp(how, "bytes")) backend_cpu_words(be, !strcmp(how, "bytes"));
     printf("%s: %s %s\n", be->name, be->detail, how);
     char text[256];
     for (size_t i = 0; i < sizeof speed_cases / sizeof *speed_cases; i++)

@@ -170,15 +170,31 @@ static void options_that_do_not_fit_are_refused(void **state)
     }
 }
 
-/* The embedded model by products of 16-bit integers: nearly the same picture, and said in its record. */
+/* The largest difference of two pictures in the scratch directory. */
+static int furthest(const char *one, const char *two)
+{
+    m2m_image a = {0}, b = {0};
+    int most = 0;
+    assert_int_equal(m2m_image_load(&a, in_scratch(one), NULL), 0);
+    assert_int_equal(m2m_image_load(&b, in_scratch(two), NULL), 0);
+    for (int i = 0; i < a.width * a.height * a.channels; i++) {
+        const int off = abs(a.data[i] - b.data[i]);
+        most = off > most ? off : most;
+    }
+    m2m_image_free(&a);
+    m2m_image_free(&b);
+    return most;
+}
+
+/* The embedded model by products of 16-bit and of 8-bit integers: nearly the same pictures, and not each other's. */
 static void fast_pictures_are_nearly_the_same(void **state)
 {
     (void)state;
     outcome o;
-    m2m_image a = {0}, b = {0};
-    int most = 0;
     RUN(&o, "generate", "-i", in_scratch("0.png"), "-n", "1", "-o", in_scratch("made"), "--exact", "--fast");
     expect_refused(&o, "exact and fast");
+    RUN(&o, "generate", "-i", in_scratch("0.png"), "-n", "1", "-o", in_scratch("made"), "--int8", "--fast");
+    expect_refused(&o, "fast and int8");
     RUN(&o, "generate", "-i", in_scratch("0.png"), "-n", "1", "-o", in_scratch("quick"), "--steps", "5", "--fast");
     if (!__builtin_cpu_supports("avx512vnni")) {
         expect_refused(&o, "AVX-512 VNNI");
@@ -187,15 +203,11 @@ static void fast_pictures_are_nearly_the_same(void **state)
     expect_success(&o);
     RUN(&o, "generate", "-i", in_scratch("0.png"), "-n", "1", "-o", in_scratch("slow"), "--steps", "5");
     expect_success(&o);
-    assert_int_equal(m2m_image_load(&a, in_scratch("quick/000.png"), NULL), 0);
-    assert_int_equal(m2m_image_load(&b, in_scratch("slow/000.png"), NULL), 0);
-    for (int i = 0; i < a.width * a.height * a.channels; i++) {
-        const int off = abs(a.data[i] - b.data[i]);
-        most = off > most ? off : most;
-    }
-    assert_in_range(most, 1, 8);
-    m2m_image_free(&a);
-    m2m_image_free(&b);
+    RUN(&o, "generate", "-i", in_scratch("0.png"), "-n", "1", "-o", in_scratch("int8"), "--steps", "5", "--int8");
+    expect_success(&o);
+    assert_in_range(furthest("quick/000.png", "slow/000.png"), 1, 8);
+    assert_in_range(furthest("int8/000.png", "slow/000.png"), 2, 40);
+    assert_in_range(furthest("int8/000.png", "quick/000.png"), 1, 40);
 }
 
 int main(void)

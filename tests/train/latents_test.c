@@ -29,7 +29,7 @@ static int prepare(void **state)
     (void)state;
     m2m_error err;
     if (scratch_dir_make(&dir)) return -1;
-    be = device_open("cpu", 1, false, false, NULL, &err);
+    be = device_open("cpu", 1, (device_way){0}, NULL, &err);
     return !be || vae_model_open(&vae, TEST_DIR "/golden/models/vae", true, &err);
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far each mode of m2m and of its peers is from PyTorch in float32: one forward of a U-Net directory, as peers.py times it.
 
-    python tools/bench/errors.py /tmp/sd21 [--peers m2m,m2m-exact,m2m-fast,pytorch-bf16,openvino,openvino-bf16,openvino-f16]
+    python tools/bench/errors.py /tmp/sd21 [--peers m2m,m2m-exact,m2m-fast,m2m-int8,pytorch-bf16,openvino,openvino-bf16,openvino-f16]
 
 Prints the largest difference over the largest value, and the relative L2 error. The directory is one of peers.py's.
 """
@@ -57,6 +57,7 @@ WAYS = {
     "m2m": lambda a, f: m2m(a, f, []),
     "m2m-exact": lambda a, f: m2m(a, f, ["--exact"]),
     "m2m-fast": lambda a, f: m2m(a, f, ["--fast"]),
+    "m2m-int8": lambda a, f: m2m(a, f, ["--int8"]),
     "pytorch-bf16": lambda a, f: pytorch(a, f, "bfloat16"),
     "openvino": lambda a, f: openvino(a, f, "f32"),
     "openvino-bf16": lambda a, f: openvino(a, f, "bf16"),

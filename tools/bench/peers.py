@@ -24,7 +24,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = {"m2m": [], "m2m-exact": ["--exact"], "m2m-fast": ["--fast"]}
+OURS = {"m2m": [], "m2m-exact": ["--exact"], "m2m-fast": ["--fast"], "m2m-int8": ["--int8"]}
 KINDS = {
     "pytorch": ["peer_pytorch.py", "--wait"],
     "pytorch-cl": ["peer_pytorch.py", "--wait", "--channels-last"],
