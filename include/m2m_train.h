@@ -25,8 +25,8 @@ typedef struct m2m_calls {
  * != 0: also `loss` and grad.<parameter> of every trainable parameter; for clip that of CLIPModel(return_loss=True),
  * for image_encoder the supervised contrastive loss (L_out of Khosla et al. 2020, temperature 0.1) of CLS and mean
  * token together as unit vectors, with `labels` [B] (negative: no positives). exact, fast, int8: as in
- * m2m_generate.def; not both. Errors: M2M_ESHAPE names a tensor that is missing or misshapen; M2M_EDEVICE: also a processor that can't do
- * fast. */
+ * m2m_generate.def; one of them at most. Errors: M2M_ESHAPE names a tensor that is missing or misshapen; M2M_EDEVICE:
+ * also a processor that can't do fast or int8. */
 M2M_API int m2m_forward(const char *dir, const char *component, const char *in, const char *out, int backward,
                         int exact, int fast, int int8, const char *device, int threads, m2m_error *err);
 /* What a component's own preprocessor (preprocessor_config.json, found in `dir`, in its feature_extractor/ or in the
