@@ -51,10 +51,12 @@ int file_map_open(file_map *m, const char *path, m2m_error *err)
     if (rc) return rc;
     if (size) {
         void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED)
+        if (data == MAP_FAILED) {
             rc = failed(err, path, "map it");
-        else
+        } else {
+            madvise(data, size, MADV_NOHUGEPAGE);   /* a page of 2 MB would bring back what was dropped beside it */
             *m = (file_map){data, size};
+        }
     }
     close(fd);
     return rc;
