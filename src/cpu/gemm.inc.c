@@ -4,9 +4,10 @@
  * A is read where it lies, through one pointer per (tap, row): a convolution's taps are pixels of the image (an
  * implicit im2col), a padding pixel is a row of zeros. B is packed in panels of TILE_COLS columns:
  * [n/TILE_COLS][taps][depth] [TILE_COLS], zero-padded. A tile of TILE_ROWS (or, for what is left, TAIL_ROWS) x
- * TILE_COLS of C stays in registers over one block of taps and depth; a panel's block (about 20 KB) stays in L1 over
- * BLOCK_ROWS rows. Where there are registers for it a tile is TWIN_ROWS high and spans two panels: as many
- * multiply-adds then need a fifth fewer instructions, which counts where two threads share a core. */
+ * TILE_COLS of C stays in registers over one block of taps and depth; a panel's block (40 KB in vectors of 8, 80 in
+ * those of 16) comes from L2 for each tile of BLOCK_ROWS rows. Where there are registers for it a tile is TWIN_ROWS
+ * high and spans two panels: as many multiply-adds then need a fifth fewer instructions, which counts where two threads
+ * share a core. */
 
 enum {
     TILE_VECS = 2,

@@ -14,7 +14,7 @@ static int words_conv2d_prepare(backend *be, const node *n, void **state, m2m_er
 {
     size_t unit_at, scale_at;
     if (!words_fit(n)) return conv2d_prepare(be, n, state, err);
-    if (!words_wino_fit(be, n)) return words_reserve(be, n, PACK_WORDS, words_weight_bytes(n, 2, NULL), err);
+    if (!words_wino_fit(be, n)) return words_reserve_weight(be, n, 2, err);
     return words_reserve(be, n, PACK_WORDS_WINOGRAD, words_wino_bytes(n, &unit_at, &scale_at), err);
 }
 

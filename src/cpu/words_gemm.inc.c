@@ -1,5 +1,5 @@
 /* The matrix product of gemm.inc.c in integers of 16 bits: one instruction (VNNI's vpdpwssd) does twice the
- * multiply-adds of one in floats. And in integers of 8 bits, four times, at the end of this text.
+ * multiply-adds of one in floats, one of 8 bits (vpdpbusd) four times.
  *
  * A vector along the depth (a row of A, a column of B, at most WORDS_DEPTH long: a piece) is divided by its norm and
  * rounded to integers of norm WORDS_TOP. By Cauchy and Schwarz the sum of products of two such vectors is at most
@@ -10,7 +10,7 @@
  * A row in words is [scales of its pieces, as floats][depth integers]; see words_head. B is packed as
  * [n/TILE_COLS][taps][depth/2][TILE_COLS][2], its scales as [n/TILE_COLS][taps][pieces][TILE_COLS].
  *
- * In 8 bits (`each` = 4 integers in 32 bits, not 2; vpdpbusd) a piece is divided by its largest value and rounded to
+ * In 8 bits (`each`, the integers in 32 bits, is 4, not 2) a piece is divided by its largest value and rounded to
  * -127 .. 127. The instruction wants A without sign: 128 is added, and each column's sums begin at what that adds,
  * negated (offset). An element is off by at most a 254th of the largest of its piece. */
 

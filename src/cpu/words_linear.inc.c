@@ -20,20 +20,26 @@ static bool words_fit(const node *n)
     return words_param(n) && w.dim[1] % 32 == 0 && w.dim[0] >= V;
 }
 
-/* Integers of 32 bits that a linear layer's products take. A few rows are cheap, and often an embedding. */
+/* Integers in 32 bits of a linear layer's factors. A few rows are cheap, and often an embedding. */
 static int words_each(const backend *be, const node *n)
 {
     enum { FEW = 16 };
-    return cpu_of(be)->bytes && n->op == OP_linear && shape_rows(n->shape) >= FEW ? 4 : 2;
+    return cpu_of(be)->bytes && shape_rows(n->shape) >= FEW ? 4 : 2;
 }
 
-/* Bytes of a packed weight: integers, scales, and of 8 bits offsets, *scales long. */
-static size_t words_weight_bytes(const node *n, int each, size_t *scales)
+static int words_kind(int each)
+{
+    return each == 4 ? PACK_BYTES : PACK_WORDS;
+}
+
+/* Bytes of a packed weight: integers, scales, and of 8 bits offsets. */
+static size_t words_weight_bytes(const node *n, int each, size_t *scale_at, size_t *offset_at)
 {
     const shape w = n->in[1]->shape;
-    const size_t size = panels_size(w.dim[0], words_taps(n), words_pieces(w.dim[1])) * sizeof(float);
-    if (scales) *scales = size;
-    return panels_size(w.dim[0], words_taps(n), w.dim[1]) * 4 / (size_t)each + size * (each == 4 ? 2 : 1);
+    const size_t scales = panels_size(w.dim[0], words_taps(n), words_pieces(w.dim[1])) * sizeof(float);
+    *scale_at = panels_size(w.dim[0], words_taps(n), w.dim[1]) * 4 / (size_t)each;
+    *offset_at = *scale_at + scales;
+    return *offset_at + (each == 4 ? scales : 0);
 }
 
 /* Floats of a panel before it is rounded. */
@@ -77,13 +83,13 @@ static void words_weight(const call *c, words_product *w, float *own)
 {
     const param *p = c->weight[1];
     const shape s = c->n->in[1]->shape;
-    size_t scales;
+    size_t scale_at, offset_at;
     bool stale;
-    const size_t bytes = words_weight_bytes(c->n, w->each, &scales);
-    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, w->each == 4 ? PACK_BYTES : PACK_WORDS, bytes, &stale);
-    char *end = (char *)e->data + bytes;
-    const words_pack_job job = {w->each, e->data, (float *)(end - (w->each == 4 ? 2 : 1) * scales), own,
-                                (int32_t *)(end - scales), p->data, p->type, s.dim[0], s.dim[1], words_taps(c->n)};
+    const size_t bytes = words_weight_bytes(c->n, w->each, &scale_at, &offset_at);
+    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, words_kind(w->each), bytes, &stale);
+    char *data = e->data;
+    const words_pack_job job = {w->each, data, (float *)(data + scale_at), own, (int32_t *)(data + offset_at), p->data,
+                                p->type, s.dim[0], s.dim[1], words_taps(c->n)};
     w->b = e->data;
     w->scale = job.scale;
     w->offset = w->each == 4 ? job.offset : NULL;
@@ -98,6 +104,12 @@ static int words_reserve(backend *be, const node *n, int kind, size_t bytes, m2m
     const param *p = words_param(n);
     if (pack_reserve(&cpu_of(be)->packs, p, kind, bytes)) return 0;
     return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", p->name, bytes);
+}
+
+static int words_reserve_weight(backend *be, const node *n, int each, m2m_error *err)
+{
+    size_t scale_at, offset_at;
+    return words_reserve(be, n, words_kind(each), words_weight_bytes(n, each, &scale_at, &offset_at), err);
 }
 
 /* For each thread a block of rows, and a panel while the weight is packed. */
@@ -118,8 +130,7 @@ static size_t words_linear_fuses(const backend *be, const node *n, const node *t
 static int words_linear_prepare(backend *be, const node *n, void **state, m2m_error *err)
 {
     if (!words_fit(n)) return linear_prepare(be, n, state, err);
-    const int each = words_each(be, n);
-    return words_reserve(be, n, each == 4 ? PACK_BYTES : PACK_WORDS, words_weight_bytes(n, each, NULL), err);
+    return words_reserve_weight(be, n, words_each(be, n), err);
 }
 
 /* In multiply-adds of 16 bits. */
