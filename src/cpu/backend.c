@@ -98,10 +98,10 @@ bool backend_cpu_words(backend *be, bool bytes)
     if (!words) return false;
     for (int op = 0; op < OP_COUNT; op++)
         if (words[op].run) cpu->kernels[op] = words[op];
-    cpu->bytes = bytes;
+    cpu->bytes = bytes && cpu->table->bytes;
     be->peak = cpu->table->words_peak;
     snprintf(cpu->detail, sizeof cpu->detail, "%s, products of %s-bit integers, %d thread%s", cpu->table->isa,
-             bytes ? "8- and 16" : "16", be->threads, be->threads > 1 ? "s" : "");
+             cpu->bytes ? "8- and 16" : "16", be->threads, be->threads > 1 ? "s" : "");
     return true;
 }
 

@@ -11,6 +11,7 @@ typedef struct fast_table {
     const char *isa;
     kernel kernels[OP_COUNT];   /* run == NULL: the reference's */
     const kernel *words;        /* [OP_COUNT], over those, with products of 16-bit integers; NULL: none */
+    bool bytes;                 /* and of 8-bit ones */
     void (*adamw)(backend *be, const adamw *o, int64_t n, float *p, const float *g, float *m, float *v);
     void (*lerp)(backend *be, int64_t n, float *dst, const float *src, float keep);
     void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);
@@ -29,7 +30,7 @@ typedef struct cpu_backend {
     team *team;
     char detail[64];
     bool exact;                 /* no Winograd */
-    bool bytes;                 /* words' linear layers take integers of 8 bits */
+    bool bytes;                 /* words' linear layers take integers of 8 bits: the table has them */
 } cpu_backend;
 
 static inline cpu_backend *cpu_of(const backend *be)

@@ -1,5 +1,5 @@
 /* All fast kernels for one instruction set and their table, TABLE. The including file defines V and the few operations
- * that GCC's vectors lack. */
+ * that GCC's vectors lack; WORDS, where there are products of integers, names the file with theirs. */
 #include "cpu/vec.inc.c"
 #include "cpu/gemm.inc.c"
 #include "cpu/fast_math.inc.c"
@@ -14,7 +14,14 @@
 #include "cpu/fast_train.inc.c"
 #include "cpu/fast_peak.inc.c"
 #ifdef WORDS
+#include WORDS
 #include "cpu/words_gemm.inc.c"
+#ifdef BYTES
+#include "cpu/bytes_gemm.inc.c"
+#define WIDTH_BYTES (&of_bytes)
+#else
+#define WIDTH_BYTES (&of_words)
+#endif
 #include "cpu/words_linear.inc.c"
 #include "cpu/words_winograd.inc.c"
 #include "cpu/words_conv.inc.c"
@@ -60,5 +67,8 @@ const fast_table TABLE = {
 #ifdef WORDS
     .words = words,
     .words_peak = words_peak,
+#ifdef BYTES
+    .bytes = true,
+#endif
 #endif
 };

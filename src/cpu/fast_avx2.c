@@ -10,4 +10,5 @@
 #define TILE_ROWS 6
 #define TAIL_ROWS 4
 #define TWIN_ROWS 0
+#define WORDS "cpu/words_avx2.inc.c"
 #include "cpu/fast.inc.c"

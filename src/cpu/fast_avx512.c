@@ -3,4 +3,5 @@
 
 #define TABLE fast_avx512
 #define ISA "avx512"
+#define WORDS "cpu/words_avx512.inc.c"
 #include "cpu/fast.inc.c"

@@ -10,6 +10,7 @@
 typedef float vf __attribute__((vector_size(4 * V)));
 typedef int32_t vi __attribute__((vector_size(4 * V)));
 typedef float vf_unaligned __attribute__((vector_size(4 * V), aligned(4), may_alias));
+typedef int32_t vi_unaligned __attribute__((vector_size(4 * V), aligned(4), may_alias));
 
 static inline vf load(const float *p)
 {
@@ -19,6 +20,16 @@ static inline vf load(const float *p)
 static inline void store(float *p, vf x)
 {
     *(vf_unaligned *)p = x;
+}
+
+static inline vi load_whole(const void *p)
+{
+    return *(const vi_unaligned *)p;
+}
+
+static inline void store_whole(void *p, vi x)
+{
+    *(vi_unaligned *)p = x;
 }
 
 /* The first n < V elements; the others read as 0. */
@@ -141,6 +152,16 @@ static inline vf vexp2_below(vf x)
     p = p * r + 6.931470037e-1f;
     p = p * r + 1.0f;
     return p * (vf)((vi)t << 23);
+}
+
+/* 2^x for |x| <= 1/2, 3e-6 relative. */
+static inline vf vexp2_coarse(vf x)
+{
+    vf p = splat(9.570101687e-3f);
+    p = p * x + 5.59178603e-2f;
+    p = p * x + 2.402474483e-1f;
+    p = p * x + 6.931218147e-1f;
+    return p * x + 9.999992614e-1f;
 }
 
 static inline vf vsigmoid(vf x)

@@ -83,7 +83,7 @@ static void words_pack_values(const words_heads *w, int16_t *to, float *scale, c
             memset(plain + count * TILE_COLS, 0, count % 2 * TILE_COLS * sizeof *plain);
             for (int64_t i = 0; i < count; i++)
                 memcpy(plain + i * TILE_COLS, v + (first + i) * j->c + col, TILE_COLS * sizeof *plain);
-            words_pack_piece(to + first * TILE_COLS, scale + b * j->wide + col, plain, round_up(count, 2));
+            words_pack_piece(to + first * TILE_COLS, scale + b * j->wide + col, NULL, plain, round_up(count, 2));
         }
 }
 
@@ -102,20 +102,6 @@ static void words_multiply(const words_tile *part, const words_row_ptr *row, con
         b += TILE_PANELS * t.b_panel;
         t.scale += TILE_PANELS * t.scale_panel;
     }
-}
-
-/* As vexp2_below, in fewer operations: 3e-6 relative, far below what rounding to words costs. NaN stays. */
-static inline vf words_exp2_below(vf x)
-{
-    x = vmax(splat(-126.0f), x);
-    const __m512 whole = _mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const vf r = x - (vf)whole;
-    vf p = splat(9.570101687e-3f);
-    p = p * r + 5.59178603e-2f;
-    p = p * r + 2.402474483e-1f;
-    p = p * r + 6.931218147e-1f;
-    p = p * r + 9.999992614e-1f;
-    return (vf)_mm512_scalef_ps((__m512)p, whole);
 }
 
 /* As attention_softmax; the probabilities go to p in words. */
@@ -173,7 +159,7 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
                 row[i] = (words_row_ptr){(const int32_t *)(from + words_head(j->width) + depth.first / 2),
                                          from[p] * j->scale * LOG2_E};
             }
-            const words_tile scores = {.to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},
+            const words_tile scores = {.width = &of_words, .to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},
                                        .groups = (depth.end - depth.first) / 2, .b_panel = j->width * TILE_COLS,
                                        .scale = k_scale + (k * pieces + p * TILE_COLS),
                                        .scale_panel = pieces * TILE_COLS};
@@ -181,7 +167,7 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
         }
         words_softmax(j, s, o, top, total, words, row, rows, count);
         for (int64_t i = rows; i < j->queries; i++) row[i] = row[rows - 1];
-        const words_tile result = {.to = {.c = o, .ldc = j->wide, .rows = rows}, .groups = (count + 1) / 2,
+        const words_tile result = {.width = &of_words, .to = {.c = o, .ldc = j->wide, .rows = rows}, .groups = (count + 1) / 2,
                                    .b_panel = round_up(j->lk, 2) * TILE_COLS,
                                    .scale = v_scale + k / WORDS_KEYS * j->wide, .scale_panel = TILE_COLS};
         words_multiply(&result, row, (const int16_t *)v + k * TILE_COLS, j->wide);

@@ -14,7 +14,7 @@ static int words_conv2d_prepare(backend *be, const node *n, void **state, m2m_er
 {
     size_t unit_at, scale_at;
     if (!words_fit(n)) return conv2d_prepare(be, n, state, err);
-    if (!words_wino_fit(be, n)) return words_reserve_weight(be, n, 2, err);
+    if (!words_wino_fit(be, n)) return words_reserve_weight(be, n, &of_words, err);
     return words_reserve(be, n, PACK_WORDS_WINOGRAD, words_wino_bytes(n, &unit_at, &scale_at), err);
 }
 
@@ -50,7 +50,7 @@ static void words_direct(const call *c)
                          false, image, zeros};
     words_product p = {.p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3],
                              .bias = operand(c, 2), .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v},
-                       .each = 2};
+                       .width = &of_words};
     words_weight(c, &p, zeros + round_up((pixels + 1) * stride, 16));
     words_all(c->be, &p);
 }

@@ -1,5 +1,6 @@
-/* The matrix product of gemm.inc.c in integers of 16 bits: one instruction (VNNI's vpdpwssd) does twice the
- * multiply-adds of one in floats, one of 8 bits (vpdpbusd) four times.
+/* The matrix product of gemm.inc.c in integers of 16 bits: one instruction (VNNI's vpdpwssd; or two, vpmaddwd and an
+ * addition) does twice the multiply-adds of one in floats, one of 8 bits (vpdpbusd) four times. words_avx2.inc.c and
+ * words_avx512.inc.c have what depends on the processor.
  *
  * A vector along the depth (a row of A, a column of B, at most WORDS_DEPTH long: a piece) is divided by its norm and
  * rounded to integers of norm WORDS_TOP. By Cauchy and Schwarz the sum of products of two such vectors is at most
@@ -10,14 +11,11 @@
  * A row in words is [scales of its pieces, as floats][depth integers]; see words_head. B is packed as
  * [n/TILE_COLS][taps][depth/2][TILE_COLS][2], its scales as [n/TILE_COLS][taps][pieces][TILE_COLS].
  *
- * In 8 bits (`each`, the integers in 32 bits, is 4, not 2) a piece is divided by its largest value and rounded to
- * -127 .. 127. The instruction wants A without sign: 128 is added, and each column's sums begin at what that adds,
- * negated (offset). An element is off by at most a 254th of the largest of its piece. */
+ * bytes_gemm.inc.c has what is otherwise in 8 bits, where four of B's integers stand beside each other (`each`). */
 
 enum {
     WORDS_DEPTH = 640,                /* of a piece, at most */
     WORDS_TOP = 32000,
-    BYTES_TOP = 127,
     WORDS_ROWS = 24 * TILE_ROWS,      /* of a block */
     WORDS_BYTES = 512 << 10,          /* of a block's rows, about */
 };
@@ -33,11 +31,6 @@ static inline float words_inverse_of(float norm)
     return norm > 0 ? WORDS_TOP / norm : 0;
 }
 
-static inline float bytes_inverse_of(float largest)
-{
-    return largest > 0 ? BYTES_TOP / largest : 0;
-}
-
 static inline float words_norm(const float *x, int64_t n)
 {
     vf sum = splat(0);
@@ -48,14 +41,9 @@ static inline float words_norm(const float *x, int64_t n)
     return sqrtf(vsum(sum));
 }
 
-static inline __m256i words_of(vf x)
-{
-    return _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32((__m512)x));
-}
-
 static inline void words_round(int16_t *to, const float *x, int64_t n, float inverse)
 {
-    for (int64_t k = 0; k < n; k += V) _mm256_storeu_si256((__m256i *)(to + k), words_of(load_row(x, k, n) * inverse));
+    for (int64_t k = 0; k < n; k += V) words_store(to + k, load_row(x, k, n) * inverse);
 }
 
 static int64_t words_pieces(int64_t depth)
@@ -90,28 +78,33 @@ static void words_row(float *row, const float *x, int64_t depth)
     }
 }
 
-/* The same in 8 bits. */
-static void bytes_row(float *row, const float *x, int64_t depth)
+/* One piece of one panel of B: columns j .. j+width-1 of s, element (k, c) at s[k * TILE_COLS + c], zero-padded. */
+static void words_pack_piece(void *to, float *scale, int32_t *offset, const float *s, int64_t depth)
 {
-    uint8_t *to = (uint8_t *)(row + words_head(depth));
-    for (int64_t p = 0; p < words_pieces(depth); p++) {
-        const span k = words_piece(depth, p);
-        vf top = splat(0), odd = splat(0);
-        for (int64_t i = k.first; i < k.end; i += V) {
-            top = vmax(vabs(load(x + i)), top);
-            odd += load(x + i) * 0.0f;
+    int16_t *dst = to;
+    (void)offset;
+    for (int v = 0; v < TILE_COLS; v += V) {
+        vf sum = splat(0);
+        for (int64_t k = 0; k < depth; k++) sum += load(s + k * TILE_COLS + v) * load(s + k * TILE_COLS + v);
+        float norm[V], inverse[V];
+        store(norm, sum);
+        for (int i = 0; i < V; i++) {
+            norm[i] = sqrtf(norm[i]);
+            scale[v + i] = words_scale_of(norm[i]);
+            inverse[i] = words_inverse_of(norm[i]);
         }
-        const float most = vtop(top), by = bytes_inverse_of(most);
-        row[p] = most * (1.0f / BYTES_TOP) + vsum(odd);
-        for (int64_t i = k.first; i < k.end; i += V) {
-            const __m512i v = _mm512_cvtps_epi32((__m512)(load(x + i) * by));
-            _mm_storeu_si128((__m128i *)(to + i), _mm512_cvtusepi32_epi8(_mm512_add_epi32(v, _mm512_set1_epi32(128))));
+        const vf by = load(inverse);
+        for (int64_t k = 0; k < depth; k += 2) {
+            const vi low = words_whole(load(s + k * TILE_COLS + v) * by);
+            const vi high = words_whole(load(s + (k + 1) * TILE_COLS + v) * by);
+            store_whole(dst + k * TILE_COLS + 2 * v, words_pair(low, high));
         }
     }
 }
 
 /* A tile's factors and place. row[i]: scale and integers of one piece. */
 typedef struct words_tile {
+    const struct words_width *width;
     tile_job to;                       /* c, ldc, c_panel, rows, cols, first, bias */
     int64_t groups;                    /* of 32 bits: the depth by the integers in one */
     int64_t b_panel, scale_panel;      /* from one panel to the next, where cols > TILE_COLS */
@@ -124,21 +117,22 @@ typedef struct words_row_ptr {
     float scale;
 } words_row_ptr;
 
-/* sum += a . b in pairs. As an instruction: gcc 12 copies the sums round the intrinsic. */
-static inline __attribute__((always_inline)) void words_add(__m512i *sum, __m512i a, __m512i b)
-{
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
-}
+typedef void words_tile_function(const words_tile *j, const words_row_ptr *row, const int16_t *b);
 
-/* The same in fours: a without sign, b with. */
-static inline __attribute__((always_inline)) void bytes_add(__m512i *sum, __m512i a, __m512i b)
-{
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
-}
+/* Integers of one size: of_words, of_bytes. */
+typedef struct words_width {
+    int each;                          /* in 32 bits */
+    void (*row)(float *row, const float *x, int64_t depth);
+    void (*pack_piece)(void *to, float *scale, int32_t *offset, const float *s, int64_t depth);
+    words_tile_function *tiles[2][2];  /* [two panels][tail] */
+} words_width;
 
-/* height, panels, bytes: constants where this is used. */
-static inline __attribute__((always_inline)) void words_run(int height, int panels, bool bytes,
-                                                            __m512i sum[TILE_ROWS][TILE_PANELS * TILE_VECS],
+/* sum += a . b, all the integers of 32 bits. */
+typedef void words_add_function(vi *sum, vi a, vi b);
+
+/* height, panels, plus, offset (whether sums begin at one): constants where this is used. */
+static inline __attribute__((always_inline)) void words_run(int height, int panels, words_add_function *plus,
+                                                            bool offset, vi sum[TILE_ROWS][TILE_PANELS * TILE_VECS],
                                                             const words_tile *j, const words_row_ptr *row,
                                                             const int16_t *b)
 {
@@ -148,73 +142,77 @@ static inline __attribute__((always_inline)) void words_run(int height, int pane
         a[i] = row[i].groups;
 #pragma GCC unroll 4
         for (int v = 0; v < panels * TILE_VECS; v++)
-            sum[i][v] = bytes ? _mm512_loadu_si512(j->offset + v / TILE_VECS * j->scale_panel + v % TILE_VECS * V)
-                              : _mm512_setzero_si512();
+            sum[i][v] = offset ? load_whole(j->offset + v / TILE_VECS * j->scale_panel + v % TILE_VECS * V)
+                               : (vi){0};
     }
     for (int64_t k = 0; k < j->groups; k++, b += 2 * TILE_COLS) {
-        __m512i x[TILE_PANELS * TILE_VECS];
+        vi x[TILE_PANELS * TILE_VECS];
 #pragma GCC unroll 4
         for (int v = 0; v < panels * TILE_VECS; v++)
-            x[v] = _mm512_loadu_si512(b + v / TILE_VECS * j->b_panel + v % TILE_VECS * 2 * V);
+            x[v] = load_whole(b + v / TILE_VECS * j->b_panel + v % TILE_VECS * 2 * V);
 #pragma GCC unroll 8
         for (int i = 0; i < height; i++) {
-            const __m512i y = _mm512_set1_epi32(a[i][k]);
+            const vi y = a[i][k] - (vi){0};
 #pragma GCC unroll 4
-            for (int v = 0; v < panels * TILE_VECS; v++) (bytes ? bytes_add : words_add)(&sum[i][v], y, x[v]);
+            for (int v = 0; v < panels * TILE_VECS; v++) plus(&sum[i][v], y, x[v]);
         }
     }
 }
 
-static inline __attribute__((always_inline)) void words_tile_of(int height, int panels, bool bytes,
-                                                                const words_tile *j, const words_row_ptr *row,
-                                                                const int16_t *b)
+static inline __attribute__((always_inline)) void words_tile_of(int height, int panels, words_add_function *plus,
+                                                                bool offset, const words_tile *j,
+                                                                const words_row_ptr *row, const int16_t *b)
 {
-    __m512i sum[TILE_ROWS][TILE_PANELS * TILE_VECS];
-    words_run(height, panels, bytes, sum, j, row, b);
+    vi sum[TILE_ROWS][TILE_PANELS * TILE_VECS];
+    words_run(height, panels, plus, offset, sum, j, row, b);
     tile_sums acc;
 #pragma GCC unroll 4
     for (int v = 0; v < panels * TILE_VECS; v++) {
         const vf scale = load(j->scale + v / TILE_VECS * j->scale_panel + v % TILE_VECS * V);
 #pragma GCC unroll 8
-        for (int i = 0; i < height; i++) acc[i][v] = (vf)_mm512_cvtepi32_ps(sum[i][v]) * (scale * row[i].scale);
+        for (int i = 0; i < height; i++) acc[i][v] = __builtin_convertvector(sum[i][v], vf) * (scale * row[i].scale);
     }
 #pragma GCC unroll 2
     for (int p = 0; p < panels; p++) tile_store(height, p, acc, &j->to);
 }
 
-typedef void words_tile_function(const words_tile *j, const words_row_ptr *row, const int16_t *b);
-
-/* Not inline: there the row pointers would leave the registers. */
-#define WORDS_TILE(name, ...)                                                                                \
+/* The functions of one height and number of panels. Not inline: there the row pointers would leave the registers. */
+#define WORDS_TILE(name, ...)                                                                                   \
     static __attribute__((noinline)) void name(const words_tile *j, const words_row_ptr *row, const int16_t *b) \
-    {                                                                                                        \
-        words_tile_of(__VA_ARGS__, j, row, b);                                                               \
+    {                                                                                                           \
+        words_tile_of(__VA_ARGS__, j, row, b);                                                                  \
     }
-WORDS_TILE(words_tile_whole, TILE_ROWS, 1, false)
-WORDS_TILE(words_tile_tail, TAIL_ROWS, 1, false)
-WORDS_TILE(words_twin, TWIN_ROWS, 2, false)
-WORDS_TILE(words_twin_tail, TAIL_ROWS, 2, false)
-WORDS_TILE(bytes_tile_whole, TILE_ROWS, 1, true)
-WORDS_TILE(bytes_tile_tail, TAIL_ROWS, 1, true)
-WORDS_TILE(bytes_twin, TWIN_ROWS, 2, true)
-WORDS_TILE(bytes_twin_tail, TAIL_ROWS, 2, true)
+WORDS_TILE(words_whole_tile, TILE_ROWS, 1, words_add, false)
+WORDS_TILE(words_tail_tile, TAIL_ROWS, 1, words_add, false)
+#if TWIN_ROWS
+WORDS_TILE(words_twin, TWIN_ROWS, 2, words_add, false)
+WORDS_TILE(words_twin_tail, TAIL_ROWS, 2, words_add, false)
+#endif
+
+static const words_width of_words = {
+    .each = 2,
+    .row = words_row,
+    .pack_piece = words_pack_piece,
+    .tiles = {{words_whole_tile, words_tail_tile},
+#if TWIN_ROWS
+              {words_twin, words_twin_tail},
+#endif
+    },
+};
 
 /* Computes the next tile and says how many rows it took. */
 static int words_tile_rows(const words_tile *j, const words_row_ptr *row, const int16_t *b)
 {
-    static words_tile_function *const tiles[2][2][2] = {   /* [bytes][two panels][tail] */
-        {{words_tile_whole, words_tile_tail}, {words_twin, words_twin_tail}},
-        {{bytes_tile_whole, bytes_tile_tail}, {bytes_twin, bytes_twin_tail}}};
     const bool twin = j->to.cols > TILE_COLS;
     const int whole = twin ? TWIN_ROWS : TILE_ROWS, height = tile_height(j->to.rows, whole);
-    tiles[j->offset != NULL][twin][height != whole](j, row, b);
+    j->width->tiles[twin][height != whole](j, row, b);
     return height;
 }
 
 typedef struct words_product {
     product p;                        /* sizes, bias, c; rows gives rows in words, or floats where `plain` */
     bool plain;                       /* rows are floats: each block's are rounded first (one tap) */
-    int each;                         /* integers in 32 bits */
+    const words_width *width;
     const int16_t *b;
     const float *scale;
     const int32_t *offset;            /* for 8 bits, as scale */
@@ -238,20 +236,21 @@ static void words_part(const words_product *w, int64_t t, int64_t k, const row_p
     const product *p = &w->p;
     const int64_t pieces = words_pieces(p->depth), head = words_head(p->depth), count = r.end - r.first;
     const span depth = words_piece(p->depth, k);
-    const int64_t step = 2 * TILE_COLS / w->each;   /* of b for one depth */
+    const int64_t step = 2 * TILE_COLS / w->width->each;   /* of b for one depth */
     words_row_ptr at[WORDS_ROWS + TILE_ROWS];
     for (int64_t i = 0; i < round_up(count, TILE_ROWS); i++) {
         const float *from = row[i < count ? i : count - 1];
-        at[i] = (words_row_ptr){(const int32_t *)(from + head + depth.first / w->each), from[k]};
+        at[i] = (words_row_ptr){(const int32_t *)(from + head + depth.first / w->width->each), from[k]};
     }
     for (int64_t j = cols.first; j < cols.end; j += TILE_WIDE) {
         const int64_t panel = j / TILE_COLS * p->taps + t, left = (cols.end < p->n ? cols.end : p->n) - j;
         const int64_t width = left < TILE_WIDE ? left : TILE_WIDE, far = p->taps * p->depth * step;
         float bias[TILE_WIDE] = {0};
         for (int64_t i = 0; p->bias && i < width; i++) bias[i] = p->bias[j + i];
-        words_tile job = {.to = {.ldc = p->ldc, .c_panel = TILE_COLS, .cols = width, .first = t == 0 && k == 0,
+        words_tile job = {.width = w->width,
+                          .to = {.ldc = p->ldc, .c_panel = TILE_COLS, .cols = width, .first = t == 0 && k == 0,
                                  .bias = bias},
-                          .groups = (depth.end - depth.first) / w->each, .b_panel = far,
+                          .groups = (depth.end - depth.first) / w->width->each, .b_panel = far,
                           .scale = w->scale + (panel * pieces + k) * TILE_COLS,
                           .offset = w->offset ? w->offset + (panel * pieces + k) * TILE_COLS : NULL,
                           .scale_panel = p->taps * pieces * TILE_COLS};
@@ -286,10 +285,10 @@ static void words_round_rows(const words_product *w, row_ptr *row, span r, int w
 {
     const product *p = &w->p;
     if (!w->plain) return;
-    float *own = w->own + worker * words_own(p->depth, w->each);
+    float *own = w->own + worker * words_own(p->depth, w->width->each);
     p->rows(p->ctx, 0, r.first, r.end - r.first, row);
-    for (int64_t i = 0; i < r.end - r.first; i++, own += words_stride(p->depth, w->each)) {
-        (w->each == 4 ? bytes_row : words_row)(own, row[i], p->depth);
+    for (int64_t i = 0; i < r.end - r.first; i++, own += words_stride(p->depth, w->width->each)) {
+        w->width->row(own, row[i], p->depth);
         row[i] = own;
     }
 }
@@ -342,7 +341,7 @@ static void words_gated_span(const void *ctx, span s, int worker)
 
 static void words_all(const backend *be, words_product *w)
 {
-    product_share(be, &w->p, words_block(w->p.depth, w->each), w->p.n);
+    product_share(be, &w->p, words_block(w->p.depth, w->width->each), w->p.n);
     run_spans(be, w->p.blocks * w->p.groups, 1, product_work(&w->p) / 2, words_span, w);
 }
 
@@ -350,56 +349,9 @@ static void words_all(const backend *be, words_product *w)
 static void words_gated_all(const backend *be, const words_product *w, float *out, float *own)
 {
     words_gated q = {.w = *w};
-    product_share(be, &q.w.p, words_block(w->p.depth, w->each), w->p.n / 2);
+    product_share(be, &q.w.p, words_block(w->p.depth, w->width->each), w->p.n / 2);
     q.g = (gated){.p = q.w.p, .out = out, .own = own};
     run_spans(be, q.w.p.blocks * q.w.p.groups, 1, product_work(&q.w.p) / 2, words_gated_span, &q);
-}
-
-/* One piece of one panel of B: columns j .. j+width-1 of s, element (k, c) at s[k * TILE_COLS + c], zero-padded. */
-static void words_pack_piece(int16_t *dst, float *scale, const float *s, int64_t depth)
-{
-    for (int v = 0; v < TILE_COLS; v += V) {
-        vf sum = splat(0);
-        for (int64_t k = 0; k < depth; k++) sum += load(s + k * TILE_COLS + v) * load(s + k * TILE_COLS + v);
-        float norm[V], inverse[V];
-        store(norm, sum);
-        for (int i = 0; i < V; i++) {
-            norm[i] = sqrtf(norm[i]);
-            scale[v + i] = words_scale_of(norm[i]);
-            inverse[i] = words_inverse_of(norm[i]);
-        }
-        const vf by = load(inverse);
-        for (int64_t k = 0; k < depth; k += 2) {
-            const vi low = (vi)_mm512_cvtps_epi32((__m512)(load(s + k * TILE_COLS + v) * by));
-            const vi high = (vi)_mm512_cvtps_epi32((__m512)(load(s + (k + 1) * TILE_COLS + v) * by));
-            _mm512_storeu_si512(dst + k * TILE_COLS + 2 * v, (__m512i)((low & 0xffff) | high << 16));
-        }
-    }
-}
-
-/* The same in 8 bits. */
-static void bytes_pack_piece(uint32_t *dst, float *scale, int32_t *offset, const float *s, int64_t depth)
-{
-    for (int v = 0; v < TILE_COLS; v += V) {
-        vf top = splat(0), odd = splat(0);
-        for (int64_t k = 0; k < depth; k++) {
-            top = vmax(vabs(load(s + k * TILE_COLS + v)), top);
-            odd += load(s + k * TILE_COLS + v) * 0.0f;
-        }
-        store(scale + v, top * (1.0f / BYTES_TOP) + odd);
-        const vf by = choose(top > 0.0f, BYTES_TOP / top, splat(0));
-        vi sum = {0};
-        for (int64_t k = 0; k < depth; k += 4) {
-            vi word = {0};
-            for (int i = 0; i < 4; i++) {
-                const vi x = (vi)_mm512_cvtps_epi32((__m512)(load(s + (k + i) * TILE_COLS + v) * by));
-                word |= (x & 0xff) << 8 * i;
-                sum += x;
-            }
-            _mm512_storeu_si512(dst + k / 4 * TILE_COLS + v, (__m512i)word);
-        }
-        _mm512_storeu_si512(offset + v, (__m512i)(sum * -128));
-    }
 }
 
 /* As peak_span, of words_add. */
@@ -408,15 +360,15 @@ static void words_peak_span(const void *ctx, span s, int worker)
     float *sink = *(float *const *)ctx;
     (void)worker;
     for (int64_t item = s.first; item < s.end; item++) {
-        __m512i sum[PEAK_CHAINS];
-        const __m512i a = _mm512_set1_epi32(3 << 16 | 1);
-        for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = _mm512_set1_epi32(i);
+        vi sum[PEAK_CHAINS];
+        const vi a = (3 << 16 | 1) - (vi){0};
+        for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = i - (vi){0};
         for (int k = 0; k < PEAK_STEPS; k++) {
 #pragma GCC unroll 12
             for (int i = 0; i < PEAK_CHAINS; i++) words_add(&sum[i], a, a);
         }
-        for (int i = 1; i < PEAK_CHAINS; i++) sum[0] = _mm512_add_epi32(sum[0], sum[i]);
-        sink[item] = (float)_mm512_reduce_add_epi32(sum[0]);
+        for (int i = 1; i < PEAK_CHAINS; i++) sum[0] += sum[i];
+        sink[item] = vsum(__builtin_convertvector(sum[0], vf));
     }
 }
 

@@ -20,26 +20,26 @@ static bool words_fit(const node *n)
     return words_param(n) && w.dim[1] % 32 == 0 && w.dim[0] >= V;
 }
 
-/* Integers in 32 bits of a linear layer's factors. A few rows are cheap, and often an embedding. */
-static int words_each(const backend *be, const node *n)
+/* Of a linear layer's factors. A few rows are cheap, and often an embedding. */
+static const words_width *words_width_of(const backend *be, const node *n)
 {
     enum { FEW = 16 };
-    return cpu_of(be)->bytes && shape_rows(n->shape) >= FEW ? 4 : 2;
+    return cpu_of(be)->bytes && shape_rows(n->shape) >= FEW ? WIDTH_BYTES : &of_words;
 }
 
-static int words_kind(int each)
+static int words_kind(const words_width *width)
 {
-    return each == 4 ? PACK_BYTES : PACK_WORDS;
+    return width == &of_words ? PACK_WORDS : PACK_BYTES;
 }
 
 /* Bytes of a packed weight: integers, scales, and of 8 bits offsets. */
-static size_t words_weight_bytes(const node *n, int each, size_t *scale_at, size_t *offset_at)
+static size_t words_weight_bytes(const node *n, const words_width *width, size_t *scale_at, size_t *offset_at)
 {
     const shape w = n->in[1]->shape;
     const size_t scales = panels_size(w.dim[0], words_taps(n), words_pieces(w.dim[1])) * sizeof(float);
-    *scale_at = panels_size(w.dim[0], words_taps(n), w.dim[1]) * 4 / (size_t)each;
+    *scale_at = panels_size(w.dim[0], words_taps(n), w.dim[1]) * 4 / (size_t)width->each;
     *offset_at = *scale_at + scales;
-    return *offset_at + (each == 4 ? scales : 0);
+    return *offset_at + (width == &of_words ? 0 : scales);
 }
 
 /* Floats of a panel before it is rounded. */
@@ -49,7 +49,7 @@ static int64_t words_panel_floats(const node *n)
 }
 
 typedef struct words_pack_job {
-    int each;
+    const words_width *width;
     char *dst;
     float *scale, *own;
     int32_t *offset;
@@ -70,10 +70,8 @@ static void words_pack_span(const void *ctx, span s, int worker)
                 const span depth = words_piece(p->ni, k);
                 const int64_t at = (t * p->ni + depth.first) * TILE_COLS;
                 const int64_t scale = ((j * p->taps + t) * pieces + k) * TILE_COLS, count = depth.end - depth.first;
-                char *to = p->dst + (j * panel + at) * 4 / p->each;
-                if (p->each == 4)
-                    bytes_pack_piece((uint32_t *)to, p->scale + scale, p->offset + scale, plain + at, count);
-                else words_pack_piece((int16_t *)to, p->scale + scale, plain + at, count);
+                p->width->pack_piece(p->dst + (j * panel + at) * 4 / p->width->each, p->scale + scale,
+                                     p->offset ? p->offset + scale : NULL, plain + at, count);
             }
     }
 }
@@ -85,14 +83,15 @@ static void words_weight(const call *c, words_product *w, float *own)
     const shape s = c->n->in[1]->shape;
     size_t scale_at, offset_at;
     bool stale;
-    const size_t bytes = words_weight_bytes(c->n, w->each, &scale_at, &offset_at);
-    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, words_kind(w->each), bytes, &stale);
+    const size_t bytes = words_weight_bytes(c->n, w->width, &scale_at, &offset_at);
+    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, words_kind(w->width), bytes, &stale);
     char *data = e->data;
-    const words_pack_job job = {w->each, data, (float *)(data + scale_at), own, (int32_t *)(data + offset_at), p->data,
-                                p->type, s.dim[0], s.dim[1], words_taps(c->n)};
+    int32_t *offset = w->width == &of_words ? NULL : (int32_t *)(data + offset_at);
+    const words_pack_job job = {w->width, data, (float *)(data + scale_at), own, offset, p->data, p->type, s.dim[0],
+                                s.dim[1], words_taps(c->n)};
     w->b = e->data;
     w->scale = job.scale;
-    w->offset = w->each == 4 ? job.offset : NULL;
+    w->offset = offset;
     if (!stale) return;
     run_spans(c->be, (s.dim[0] + TILE_COLS - 1) / TILE_COLS, 1, (double)words_panel_floats(c->n), words_pack_span,
               &job);
@@ -106,17 +105,17 @@ static int words_reserve(backend *be, const node *n, int kind, size_t bytes, m2m
     return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", p->name, bytes);
 }
 
-static int words_reserve_weight(backend *be, const node *n, int each, m2m_error *err)
+static int words_reserve_weight(backend *be, const node *n, const words_width *width, m2m_error *err)
 {
     size_t scale_at, offset_at;
-    return words_reserve(be, n, words_kind(each), words_weight_bytes(n, each, &scale_at, &offset_at), err);
+    return words_reserve(be, n, words_kind(width), words_weight_bytes(n, width, &scale_at, &offset_at), err);
 }
 
 /* For each thread a block of rows, and a panel while the weight is packed. */
 static size_t words_linear_scratch(const backend *be, const node *n)
 {
     if (!words_fit(n)) return linear_scratch(be, n);
-    const int64_t block = words_own(n->in[1]->shape.dim[1], words_each(be, n)), panel = words_panel_floats(n);
+    const int64_t block = words_own(n->in[1]->shape.dim[1], words_width_of(be, n)->each), panel = words_panel_floats(n);
     return (size_t)(be->threads * (block > panel ? block : panel)) * sizeof(float);
 }
 
@@ -130,13 +129,13 @@ static size_t words_linear_fuses(const backend *be, const node *n, const node *t
 static int words_linear_prepare(backend *be, const node *n, void **state, m2m_error *err)
 {
     if (!words_fit(n)) return linear_prepare(be, n, state, err);
-    return words_reserve_weight(be, n, words_each(be, n), err);
+    return words_reserve_weight(be, n, words_width_of(be, n), err);
 }
 
 /* In multiply-adds of 16 bits. */
 static double words_linear_work(const backend *be, const node *n)
 {
-    return node_flops(n) * (words_fit(n) ? 2.0 / words_each(be, n) : 1);
+    return node_flops(n) * (words_fit(n) ? 2.0 / words_width_of(be, n)->each : 1);
 }
 
 static void words_linear(const call *c)
@@ -149,7 +148,7 @@ static void words_linear(const call *c)
     const matrix x = {operand(c, 0), ni};
     words_product w = {.p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni, .bias = operand(c, 2),
                              .c = c->out, .ldc = no, .rows = matrix_rows, .ctx = &x},
-                       .plain = true, .each = words_each(c->be, c->n), .own = c->scratch};
+                       .plain = true, .width = words_width_of(c->be, c->n), .own = c->scratch};
     words_weight(c, &w, c->scratch);
     if (c->then) words_gated_all(c->be, &w, c->out,
                                  (float *)((char *)c->scratch + words_linear_scratch(c->be, c->n)));

@@ -73,11 +73,6 @@ static size_t words_wino_bytes(const node *n, size_t *unit_at, size_t *scale_at)
     return *scale_at + panels * (size_t)w.chunks * WINO * TILE_COLS * sizeof(float);
 }
 
-static inline vf words_load(const int16_t *p)
-{
-    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)p)));
-}
-
 /* G g of the nine taps at g, `tap` apart: [6][3]. */
 static inline __attribute__((always_inline)) void words_wino_half(vf t[18], const int16_t *g, int64_t tap)
 {
@@ -101,7 +96,7 @@ static void words_wino_norms(const int16_t *taps, int64_t depth, span k, float *
             }
         }
         for (int f = 0; f < WINO; f++)
-            store(scale + f * TILE_COLS + v, (vf)_mm512_sqrt_ps((__m512)sum[f]) * (1.0f / WORDS_TOP));
+            store(scale + f * TILE_COLS + v, words_root(sum[f]) * (1.0f / WORDS_TOP));
     }
 }
 
@@ -114,7 +109,7 @@ static void words_wino_round(int16_t *to, float *unit, const float *from, int64_
         const vf by = choose(top > 0.0f, WORDS_LARGEST / top, splat(0));
         store(unit + v, top * (1.0f / WORDS_LARGEST));
         for (int64_t k = 0; k < rows; k++)
-            _mm256_storeu_si256((__m256i *)(to + k * TILE_COLS + v), words_of(load(from + k * TILE_COLS + v) * by));
+            words_store(to + k * TILE_COLS + v, load(from + k * TILE_COLS + v) * by);
     }
 }
 
@@ -225,10 +220,9 @@ static void words_wino_transform(const words_wino *w, int64_t panel, int64_t c, 
                 wino_weight(row[1], 1, t[1][3 * i], t[1][3 * i + 1], t[1][3 * i + 2]);
 #pragma GCC unroll 6
                 for (int f = 0; f < 6; f++) {
-                    const __m512i low = _mm512_cvtps_epi32((__m512)(row[0][f] * by[v][6 * i + f]));
-                    const __m512i high = _mm512_cvtps_epi32((__m512)(row[1][f] * by[v][6 * i + f]));
-                    _mm512_storeu_si512(u + (6 * i + f) * step + 2 * v * V,
-                                        _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_slli_epi32(high, 16)));
+                    const vi low = words_whole(row[0][f] * by[v][6 * i + f]);
+                    const vi high = words_whole(row[1][f] * by[v][6 * i + f]);
+                    store_whole(u + (6 * i + f) * step + 2 * v * V, words_pair(low, high));
                 }
             }
         }
@@ -249,7 +243,7 @@ static void words_wino_multiply(const words_wino *w, const int16_t *u, const flo
             row[i] = (words_row_ptr){(const int32_t *)(w->input + tile * j->chunk), w->input_scale[tile]};
         }
         for (int64_t p = 0; p < panels; p += TILE_PANELS) {
-            words_tile job = {.to = {.ldc = TILE_COLS, .c_panel = j->block * TILE_COLS,
+            words_tile job = {.width = &of_words, .to = {.ldc = TILE_COLS, .c_panel = j->block * TILE_COLS,
                                      .cols = p + 1 < panels ? TILE_WIDE : TILE_COLS, .first = c == 0},
                               .groups = (k.end - k.first) / 2, .b_panel = j->chunk * TILE_COLS,
                               .scale = scale + (f * j->most + p) * TILE_COLS, .scale_panel = TILE_COLS};

@@ -24,7 +24,7 @@ backend *device_open(const char *device, int threads, device_way way, const char
     if (be && way.exact) backend_cpu_exact(be, true);
     if (be && (way.fast || way.int8) && !backend_cpu_words(be, way.int8)) {
         fail(err, M2M_EUNSUPPORTED,
-             "%s: this processor's kernels are %s, wanted AVX-512 VNNI; without it the same runs in float32",
+             "%s: the kernels are %s, wanted those of AVX2 or AVX-512; without it the same runs in float32",
              way.int8 ? "int8" : "fast", be->detail);
         be->close(be);
         return NULL;

@@ -79,7 +79,7 @@ static void linear_and_geglu(void **state)
     (void)state;
     static const char *const isas[] = {"generic", "avx2", "avx512", "avx512vnni"};
     for (int i = 0; i < 4; i++) check_isa(isas[i], 0);
-    check_isa("avx512vnni", 16);
+    for (int i = 1; i < 4; i++) check_isa(isas[i], 16);
     check_isa("avx512vnni", 8);
 }
 
