@@ -39,7 +39,7 @@ static void conv_run(const call *c, bool backward)
         j.y = c->out;
         j.input = (float *)(scratch + zeros + packed);
         j.own = j.input + wino_input_floats(&j);
-        wino_run(c->be, &j, wino_input_span, wino_group_span, &j);
+        wino_run(c->be, &j, wino_input_span, wino_panel_span, &j);
         return;
     }
     product p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3], .b = b,

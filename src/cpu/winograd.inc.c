@@ -3,10 +3,9 @@
  * least: an error of the products reaches an output 5 times as large, and at most 7 times (the usual 0, +-1, +-2,
  * infinity: 11 and 31).
  *
- * Input tiles are transformed for a block of tiles; then each thread takes groups of panels of outputs: it transforms
- * their weights from the plain packed ones (kept transformed they would take 4 times the memory, which a large model
- * lacks), multiplies, and transforms back. A group reads the block's input once from L3: what one of the 36 products
- * needs of a chunk of channels lies in one piece that stays in L2 while the group's panels pass.
+ * Input tiles are transformed for a block of tiles; then each thread takes panels of outputs: it transforms their
+ * weights from the plain packed ones (kept transformed they would take 4 times the memory, which a large model lacks)
+ * into L2, multiplies, and transforms back. What one of the 36 products needs of a chunk of channels lies in one piece.
  *
  * Trap: 36 streams whose distance is a multiple of 4 KB share one set of L1's eight lines. All distances between the
  * 36 are odd numbers of lines (odd_lines). */
@@ -14,21 +13,22 @@
 enum {
     WINO = 36,
     WINO_DEPTH = 64,                 /* channels of a chunk, about */
-    WINO_PANELS = V == 16 ? 1 : 4,   /* panels of outputs of a group, at most */
     WINO_TILES = 192,                /* of a block, at most */
     WINO_BYTES = 8 << 20,            /* of a block's transformed input, about */
+    WINO_U_STEP = 2 * WINO_DEPTH * TILE_COLS + 16,   /* between the 36 of a chunk's transformed weights: odd_lines */
 };
 
 #define WINO_LOW 0.70710678f      /* 1/sqrt(2) */
 #define WINO_HIGH 1.41421356f     /* sqrt(2) */
+#define WINO_NEAR (-2.0f / 3)     /* what G's rows for +-1/sqrt(2), +-sqrt(2) lack here and A's have more */
+#define WINO_FAR (1.0f / 6)
 
 typedef struct wino_job {
     conv_view v;
     int64_t down, across, tiles;     /* tiles of an image, down and across; of all images */
     int64_t block;                   /* tiles of a block, whole TAIL_ROWS */
     int64_t first, count;            /* the block at hand */
-    int64_t groups, parts;           /* of panels; in how many parts of tiles a group is computed */
-    int64_t most;                    /* panels of a group, at most */
+    int64_t parts;                   /* of the block's tiles, in which a panel is computed */
     int64_t depth, n;
     bool flip;                       /* the weight's taps run backwards */
     const float *panels, *bias;
@@ -37,8 +37,8 @@ typedef struct wino_job {
      * k % chunk. */
     float *input;
     int64_t chunk, f_step, row_step, chunk_step;
-    float *own;                      /* per thread: weights, u_step between products; sums, s_step between them */
-    int64_t u_step, s_step;
+    float *own;                      /* per thread: weights, WINO_U_STEP between products; sums, s_step between them */
+    int64_t s_step;
 } wino_job;
 
 /* At least `floats`, an odd number of cache lines. */
@@ -62,23 +62,22 @@ static inline __attribute__((always_inline)) void wino_input(vf *d, int step)
 
 static inline __attribute__((always_inline)) void wino_output(vf *y, int y_step, const vf *m, int step)
 {
-    const vf a = m[step] + m[2 * step], b = WINO_LOW * (m[step] - m[2 * step]);
-    const vf c = m[3 * step] + m[4 * step], d = WINO_HIGH * (m[3 * step] - m[4 * step]);
-    y[0] = m[0] + a + c;
-    y[y_step] = b + d;
-    y[2 * y_step] = 0.5f * a + 2.0f * c;
-    y[3 * y_step] = 0.5f * b + 2.0f * d + m[5 * step];
+    const vf a = m[step] + m[2 * step], b = m[step] - m[2 * step];
+    const vf c = m[3 * step] + m[4 * step], d = m[3 * step] - m[4 * step];
+    y[0] = m[0] + WINO_NEAR * a + WINO_FAR * c;
+    y[y_step] = WINO_NEAR * WINO_LOW * b + WINO_FAR * WINO_HIGH * d;
+    y[2 * y_step] = 0.5f * WINO_NEAR * a + 2.0f * WINO_FAR * c;
+    y[3 * y_step] = 0.5f * WINO_NEAR * WINO_LOW * b + 2.0f * WINO_FAR * WINO_HIGH * d + m[5 * step];
 }
 
 static inline __attribute__((always_inline)) void wino_weight(vf *u, int u_step, vf g0, vf g1, vf g2)
 {
-    const vf s = (g0 + 0.5f * g2) * (-2.0f / 3), t = g1 * (-2.0f / 3 * WINO_LOW);
-    const vf p = (g0 + 2.0f * g2) * (1.0f / 6), q = g1 * (1.0f / 6 * WINO_HIGH);
+    const vf s = g0 + 0.5f * g2, p = g0 + 2.0f * g2;
     u[0] = g0;
-    u[u_step] = s + t;
-    u[2 * u_step] = s - t;
-    u[3 * u_step] = p + q;
-    u[4 * u_step] = p - q;
+    u[u_step] = s + WINO_LOW * g1;
+    u[2 * u_step] = s - WINO_LOW * g1;
+    u[3 * u_step] = p + WINO_HIGH * g1;
+    u[4 * u_step] = p - WINO_HIGH * g1;
     u[5 * u_step] = g2;
 }
 
@@ -109,13 +108,15 @@ static inline __attribute__((always_inline)) void wino_transform(vf d[WINO], con
 static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
 {
     const float *from[WINO];
+    const int64_t depth = j->depth, step = j->f_step, chunk = j->chunk, chunk_step = j->chunk_step;
+    float *input = j->input + at * j->row_step;
     wino_window(j, tile, from);
-    for (int64_t k = 0; k < j->depth; k += V) {
-        float *to = j->input + at * j->row_step + k / j->chunk * j->chunk_step + k % j->chunk;
+    for (int64_t k = 0; k < depth; k += V) {
+        float *to = input + k / chunk * chunk_step + k % chunk;
         vf d[WINO];
         wino_transform(d, from, k);
 #pragma GCC unroll 36
-        for (int i = 0; i < WINO; i++) store(to + i * j->f_step, d[i]);
+        for (int i = 0; i < WINO; i++, to += step) store(to, d[i]);
     }
 }
 
@@ -139,29 +140,24 @@ static void wino_transform_weight(const wino_job *j, const float *panel, int64_t
                 vf row[6];
                 wino_weight(row, 1, t[v][3 * i], t[v][3 * i + 1], t[v][3 * i + 2]);
 #pragma GCC unroll 6
-                for (int f = 0; f < 6; f++) store(u + (i * 6 + f) * j->u_step + v * V, row[f]);
+                for (int f = 0; f < 6; f++) store(u + (i * 6 + f) * WINO_U_STEP + v * V, row[f]);
             }
     }
 }
 
-/* sums [36][panels][block][TILE_COLS] (+)= the block's tiles t, channels k0 .. k0+count-1 of one chunk, by u
- * [36][panels][count][TILE_COLS]. */
-static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t count, int64_t panels, span t,
-                          float *sums)
+/* sums [36][block][TILE_COLS] (+)= the block's tiles t, channels k0 .. k0+count-1 of one chunk, by u
+ * [36][count][TILE_COLS]. */
+static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t count, span t, float *sums)
 {
-    for (int f = 0; f < WINO; f++) {
+    for (int f = 0; f < WINO; f++, u += WINO_U_STEP) {
         const float *a = j->input + f * j->f_step + k0 / j->chunk * j->chunk_step;
-        for (int64_t p = 0; p < panels; p += TILE_PANELS) {
-            const float *b = u + f * j->u_step + p * count * TILE_COLS;
-            tile_job job = {.taps = 1, .depth = count, .b_panel = count * TILE_COLS, .c_panel = j->block * TILE_COLS,
-                            .ldc = TILE_COLS, .cols = p + 1 < panels ? TILE_WIDE : TILE_COLS, .first = k0 == 0};
-            for (int64_t i = t.first; i < t.end;) {
-                row_ptr row[TILE_ROWS];
-                for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (i + r < t.end ? i + r : t.end - 1) * j->row_step;
-                job.c = sums + f * j->s_step + (p * j->block + i) * TILE_COLS;
-                job.rows = t.end - i;
-                i += tile_rows(&job, row, b);
-            }
+        tile_job job = {.taps = 1, .depth = count, .ldc = TILE_COLS, .cols = TILE_COLS, .first = k0 == 0};
+        for (int64_t i = t.first; i < t.end;) {
+            row_ptr row[TILE_ROWS];
+            for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (i + r < t.end ? i + r : t.end - 1) * j->row_step;
+            job.c = sums + f * j->s_step + i * TILE_COLS;
+            job.rows = t.end - i;
+            i += tile_rows(&job, row, u);
         }
     }
 }
@@ -174,49 +170,46 @@ static inline __attribute__((always_inline)) void wino_finish(const wino_job *j,
     const int64_t b = tile / (j->down * j->across), y0 = tile / j->across % j->down * 4, x0 = tile % j->across * 4;
     const int64_t left = j->n - n0;
     const vf bias = !j->bias ? splat(0) : left >= V ? load(j->bias + n0) : load_part(j->bias + n0, left);
+    const int64_t across = v->ow - x0 < 4 ? v->ow - x0 : 4, down = v->oh - y0 < 4 ? v->oh - y0 : 4, row = v->ow * j->n;
+    const int64_t n = j->n, step = j->s_step;
+    float *to = j->y + ((b * v->oh + y0) * v->ow + x0) * n + n0;
     vf d[WINO], t[24], out[16];
 #pragma GCC unroll 36
-    for (int i = 0; i < WINO; i++) d[i] = load(m + i * j->s_step);
+    for (int i = 0; i < WINO; i++, m += step) d[i] = load(m);
 #pragma GCC unroll 6
     for (int i = 0; i < 6; i++) wino_output(t + i, 6, d + i, 6);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) wino_output(out + 4 * i, 1, t + 6 * i, 1);
-    for (int i = 0; i < 16; i++) {
-        const int64_t y = y0 + i / 4, x = x0 + i % 4;
-        if (y >= v->oh || x >= v->ow) continue;
-        float *to = j->y + ((b * v->oh + y) * v->ow + x) * j->n + n0;
-        if (left >= V) store(to, out[i] + bias);
-        else store_part(to, out[i] + bias, left);
-    }
+    for (int i = 0; i < down; i++, to += row)
+        for (int k = 0; k < across; k++) {
+            if (left >= V) store(to + k * n, out[4 * i + k] + bias);
+            else store_part(to + k * n, out[4 * i + k] + bias, left);
+        }
 }
 
-/* The outputs of tiles t of the block and the panels, from sums. */
-static void wino_finish_group(const wino_job *j, span t, span panels, const float *sums)
+/* The outputs of tiles t of the block, from sums. */
+static void wino_finish_panel(const wino_job *j, span t, int64_t panel, const float *sums)
 {
     for (int64_t i = t.first; i < t.end && j->first + i < j->tiles; i++)
-        for (int64_t p = 0; p < panels.end - panels.first; p++)
-            for (int64_t c = 0, n0 = (panels.first + p) * TILE_COLS; c < TILE_COLS && n0 + c < j->n; c += V)
-                wino_finish(j, j->first + i, sums + (p * j->block + i) * TILE_COLS + c, n0 + c);
+        for (int64_t c = 0, n0 = panel * TILE_COLS; c < TILE_COLS && n0 + c < j->n; c += V)
+            wino_finish(j, j->first + i, sums + i * TILE_COLS + c, n0 + c);
 }
 
-/* One group of panels of outputs, for tiles t of the block. */
-static void wino_group(const wino_job *j, span t, span panels, float *own)
+/* One panel of outputs, for tiles t of the block. */
+static void wino_panel(const wino_job *j, span t, int64_t panel, float *own)
 {
-    const int64_t count = panels.end - panels.first;
-    float *u = own, *sums = own + WINO * j->u_step;
+    float *u = own, *sums = own + WINO * WINO_U_STEP;
     for (int64_t k = 0; k < j->depth; k += j->chunk) {
-        const int64_t depth = j->depth - k < j->chunk ? j->depth - k : j->chunk;
-        for (int64_t p = 0; p < count; p++)
-            wino_transform_weight(j, j->panels + (panels.first + p) * 9 * j->depth * TILE_COLS, k, depth,
-                                  u + p * depth * TILE_COLS);
-        wino_multiply(j, u, k, depth, count, t, sums);
+        const int64_t count = j->depth - k < j->chunk ? j->depth - k : j->chunk;
+        wino_transform_weight(j, j->panels + panel * 9 * j->depth * TILE_COLS, k, count, u);
+        wino_multiply(j, u, k, count, t, sums);
     }
-    wino_finish_group(j, t, panels, sums);
+    wino_finish_panel(j, t, panel, sums);
 }
 
 static int64_t wino_thread_floats(const wino_job *j)
 {
-    return WINO * (j->u_step + j->s_step);
+    return WINO * (WINO_U_STEP + j->s_step);
 }
 
 static int64_t wino_panels(const wino_job *j)
@@ -238,9 +231,7 @@ static wino_job wino_sizes(shape x, shape y)
     j.row_step = j.chunk;
     j.f_step = odd_lines(j.block * j.chunk);
     j.chunk_step = WINO * j.f_step;
-    j.most = wino_panels(&j) < WINO_PANELS ? wino_panels(&j) : WINO_PANELS;
-    j.u_step = odd_lines(j.most * j.chunk * TILE_COLS);
-    j.s_step = odd_lines(j.most * j.block * TILE_COLS);
+    j.s_step = odd_lines(j.block * TILE_COLS);
     return j;
 }
 
@@ -272,37 +263,35 @@ static void wino_input_span(const void *ctx, span s, int worker)
         wino_transform_input(j, j->first + t < j->tiles ? j->first + t : j->tiles - 1, t);
 }
 
-/* Item: group of panels x part of the block's tiles. */
-static void wino_group_span(const void *ctx, span s, int worker)
+/* The tiles of item i: panel i / parts, part i % parts of the block. */
+static span wino_part(const wino_job *j, int64_t i)
+{
+    return span_of(round_up(j->count, TAIL_ROWS), 2 * TILE_ROWS, j->parts, i % j->parts);
+}
+
+static void wino_panel_span(const void *ctx, span s, int worker)
 {
     const wino_job *j = ctx;
-    const int64_t tiles = round_up(j->count, TAIL_ROWS);
     for (int64_t i = s.first; i < s.end; i++)
-        wino_group(j, span_of(tiles, 2 * TILE_ROWS, j->parts, i % j->parts),
-                   span_of(wino_panels(j), 1, j->groups, i / j->parts), j->own + worker * wino_thread_floats(j));
+        wino_panel(j, wino_part(j, i), i / j->parts, j->own + worker * wino_thread_floats(j));
 }
 
 /* A share for every thread, and a few more so that a thread that is disturbed takes less. */
 static void wino_share(const backend *be, wino_job *j)
 {
-    const int64_t panels = wino_panels(j), wanted = 2 * be->threads;
-    j->groups = round_up((panels + j->most - 1) / j->most, be->threads);
-    if (j->groups < wanted) j->groups = wanted;
-    if (j->groups > panels) j->groups = panels;
-    j->parts = (wanted + j->groups - 1) / j->groups;
-    const int64_t pieces = (j->count + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS);
+    const int64_t panels = wino_panels(j), pieces = (j->count + 2 * TILE_ROWS - 1) / (2 * TILE_ROWS);
+    j->parts = (2 * be->threads + panels - 1) / panels;
     if (j->parts > pieces) j->parts = pieces;
 }
 
-/* input, group: the spans over tiles and over groups x parts, on ctx, which holds j. */
-static void wino_run(const backend *be, wino_job *j, span_job *input, span_job *group, const void *ctx)
+/* input, panel: the spans over tiles and over panels x parts, on ctx, which holds j. */
+static void wino_run(const backend *be, wino_job *j, span_job *input, span_job *panel, const void *ctx)
 {
     for (j->first = 0; j->first < j->tiles; j->first += j->block) {
         j->count = j->tiles - j->first < j->block ? j->tiles - j->first : j->block;
         wino_share(be, j);
         run_spans(be, round_up(j->count, TAIL_ROWS), 1, 100 * (double)j->depth, input, ctx);
-        run_spans(be, j->groups * j->parts, 1,
-                  (double)(WINO * j->count * j->depth) * (double)wino_panels(j) / (double)(j->groups * j->parts),
-                  group, ctx);
+        run_spans(be, wino_panels(j) * j->parts, 1, (double)(WINO * j->count * j->depth) / (double)j->parts, panel,
+                  ctx);
     }
 }

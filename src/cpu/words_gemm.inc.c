@@ -365,7 +365,11 @@ static void words_peak_span(const void *ctx, span s, int worker)
         for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = i - (vi){0};
         for (int k = 0; k < PEAK_STEPS; k++) {
 #pragma GCC unroll 12
-            for (int i = 0; i < PEAK_CHAINS; i++) words_add(&sum[i], a, a);
+            for (int i = 0; i < PEAK_CHAINS; i++) {
+                vi b = a;
+                __asm__ volatile("" : "+v"(b));   /* or a product of two instructions would leave the loop */
+                words_add(&sum[i], a, b);
+            }
         }
         for (int i = 1; i < PEAK_CHAINS; i++) sum[0] += sum[i];
         sink[item] = vsum(__builtin_convertvector(sum[0], vf));

@@ -1,11 +1,11 @@
 /* Winograd's F(4x4, 3x3) (winograd.inc.c) with its 36 products in integers of 16 bits. Transformed input is rounded
  * tile by tile over a chunk of channels. Weights are kept as the nine taps, in integers scaled by a column's largest
- * value: as small as 16-bit floats; a group of panels transforms and rounds them as it is computed. The norms of what
- * that gives are found once, when the weight is packed. */
+ * value: as small as 16-bit floats; a panel transforms and rounds them as it is computed. The norms of what that gives
+ * are found once, when the weight is packed. */
 
 enum {
     WORDS_CHUNK = 320,
-    WORDS_PANELS = 1,
+    WORDS_U_STEP = WORDS_CHUNK * TILE_COLS + 32,   /* integers between the 36 of transformed weights: odd_lines */
     WORDS_TILES = 256,
     WORDS_LARGEST = 32767,
 };
@@ -31,9 +31,7 @@ static words_wino words_wino_sizes(shape x, shape y)
     w.chunks = (j->depth + WORDS_CHUNK - 1) / WORDS_CHUNK;
     j->block = round_up((j->tiles + blocks - 1) / blocks, TAIL_ROWS);
     j->chunk = round_up((j->depth + w.chunks - 1) / w.chunks, 32);
-    j->most = wino_panels(j) < WORDS_PANELS ? wino_panels(j) : WORDS_PANELS;
-    j->u_step = odd_lines(j->most * j->chunk * TILE_COLS / 2);
-    j->s_step = odd_lines(j->most * j->block * TILE_COLS);
+    j->s_step = odd_lines(j->block * TILE_COLS);
     return w;
 }
 
@@ -59,7 +57,7 @@ static int64_t words_wino_input_floats(const words_wino *w)
 
 static int64_t words_wino_thread_floats(const words_wino *w)
 {
-    return WINO * (w->j.u_step + w->j.most * TILE_COLS + w->j.s_step);
+    return WINO * (WORDS_U_STEP / 2 + TILE_COLS + w->j.s_step);
 }
 
 /* ---- the weight ---- */
@@ -192,9 +190,8 @@ static void words_wino_input_span(const void *ctx, span s, int worker)
         words_wino_tile(w, w->j.first + t < w->j.tiles ? w->j.first + t : w->j.tiles - 1, t);
 }
 
-/* Chunk c of one panel, transformed and rounded, into u [36][..][count/2][TILE_COLS][2], `step` integers between the
- * 36. */
-static void words_wino_transform(const words_wino *w, int64_t panel, int64_t c, int16_t *u, int64_t step, float *scale)
+/* Chunk c of one panel, transformed and rounded, into u [36][count/2][TILE_COLS][2]. */
+static void words_wino_transform(const words_wino *w, int64_t panel, int64_t c, int16_t *u, float *scale)
 {
     const span k = words_wino_chunk(w, c);
     const int64_t tap = w->j.depth * TILE_COLS;
@@ -205,7 +202,7 @@ static void words_wino_transform(const words_wino *w, int64_t panel, int64_t c, 
         const vf unit = load(w->unit + panel * TILE_COLS + v * V);
         for (int f = 0; f < WINO; f++) {
             const vf s = load(norms + f * TILE_COLS + v * V);
-            store(scale + f * w->j.most * TILE_COLS + v * V, s * unit);
+            store(scale + f * TILE_COLS + v * V, s * unit);
             by[v][f] = choose(s > 0.0f, 1.0f / s, splat(0));
         }
     }
@@ -222,58 +219,52 @@ static void words_wino_transform(const words_wino *w, int64_t panel, int64_t c, 
                 for (int f = 0; f < 6; f++) {
                     const vi low = words_whole(row[0][f] * by[v][6 * i + f]);
                     const vi high = words_whole(row[1][f] * by[v][6 * i + f]);
-                    store_whole(u + (6 * i + f) * step + 2 * v * V, words_pair(low, high));
+                    store_whole(u + (6 * i + f) * WORDS_U_STEP + 2 * v * V, words_pair(low, high));
                 }
             }
         }
 }
 
-/* sums [36][panels][block][TILE_COLS] (+)= the block's tiles t, chunk c. */
-static void words_wino_multiply(const words_wino *w, const int16_t *u, const float *scale, int64_t c, int64_t panels,
-                                span t, float *sums)
+/* sums [36][block][TILE_COLS] (+)= the block's tiles t, chunk c. */
+static void words_wino_multiply(const words_wino *w, const int16_t *u, const float *scale, int64_t c, span t,
+                                float *sums)
 {
     const wino_job *j = &w->j;
     const span k = words_wino_chunk(w, c);
     const int64_t count = t.end - t.first;
-    for (int f = 0; f < WINO; f++) {
+    for (int f = 0; f < WINO; f++, u += WORDS_U_STEP) {
         const int64_t at = (f * w->chunks + c) * j->block;
         words_row_ptr row[WORDS_TILES + TILE_ROWS];
         for (int64_t i = 0; i < round_up(count, TILE_ROWS); i++) {
             const int64_t tile = at + (t.first + i < t.end ? t.first + i : t.end - 1);
             row[i] = (words_row_ptr){(const int32_t *)(w->input + tile * j->chunk), w->input_scale[tile]};
         }
-        for (int64_t p = 0; p < panels; p += TILE_PANELS) {
-            words_tile job = {.width = &of_words, .to = {.ldc = TILE_COLS, .c_panel = j->block * TILE_COLS,
-                                     .cols = p + 1 < panels ? TILE_WIDE : TILE_COLS, .first = c == 0},
-                              .groups = (k.end - k.first) / 2, .b_panel = j->chunk * TILE_COLS,
-                              .scale = scale + (f * j->most + p) * TILE_COLS, .scale_panel = TILE_COLS};
-            for (int64_t i = 0; i < count;) {
-                job.to.c = sums + f * j->s_step + (p * j->block + t.first + i) * TILE_COLS;
-                job.to.rows = count - i;
-                i += words_tile_rows(&job, row + i, u + 2 * f * j->u_step + p * j->chunk * TILE_COLS);
-            }
+        words_tile job = {.width = &of_words,
+                          .to = {.ldc = TILE_COLS, .cols = TILE_COLS, .first = c == 0},
+                          .groups = (k.end - k.first) / 2, .scale = scale + f * TILE_COLS};
+        for (int64_t i = 0; i < count;) {
+            job.to.c = sums + f * j->s_step + (t.first + i) * TILE_COLS;
+            job.to.rows = count - i;
+            i += words_tile_rows(&job, row + i, u);
         }
     }
 }
 
-/* Item: group of panels x part of the block's tiles. */
-static void words_wino_group_span(const void *ctx, span s, int worker)
+/* As wino_panel_span. */
+static void words_wino_panel_span(const void *ctx, span s, int worker)
 {
     const words_wino *w = ctx;
     const wino_job *j = &w->j;
-    float *own = w->own + worker * words_wino_thread_floats(w), *sums = own + WINO * j->u_step;
+    float *own = w->own + worker * words_wino_thread_floats(w), *sums = own + WINO * WORDS_U_STEP / 2;
     float *scale = sums + WINO * j->s_step;
     for (int64_t i = s.first; i < s.end; i++) {
-        const span t = span_of(round_up(j->count, TAIL_ROWS), 2 * TILE_ROWS, j->parts, i % j->parts);
-        const span panels = span_of(wino_panels(j), 1, j->groups, i / j->parts);
-        const int64_t count = panels.end - panels.first;
+        const span t = wino_part(j, i);
+        const int64_t panel = i / j->parts;
         for (int64_t c = 0; c < w->chunks; c++) {
-            for (int64_t p = 0; p < count; p++)
-                words_wino_transform(w, panels.first + p, c, (int16_t *)own + p * j->chunk * TILE_COLS, 2 * j->u_step,
-                                     scale + p * TILE_COLS);
-            words_wino_multiply(w, (const int16_t *)own, scale, c, count, t, sums);
+            words_wino_transform(w, panel, c, (int16_t *)own, scale);
+            words_wino_multiply(w, (const int16_t *)own, scale, c, t, sums);
         }
-        wino_finish_group(j, t, panels, sums);
+        wino_finish_panel(j, t, panel, sums);
     }
 }
 
@@ -292,7 +283,7 @@ static void words_wino_conv(const call *c, float *zeros)
     w.input = (int16_t *)rest;
     w.input_scale = rest + WINO * w.chunks * w.j.block * w.j.chunk / 2;
     w.own = rest + words_wino_input_floats(&w);
-    wino_run(c->be, &w.j, words_wino_input_span, words_wino_group_span, &w);
+    wino_run(c->be, &w.j, words_wino_input_span, words_wino_panel_span, &w);
 }
 
 static size_t words_wino_scratch(const backend *be, const node *n)
