@@ -3,7 +3,8 @@
  * norm that they have, so that one that stands out keeps its digits. Softmax and sums stay in float. */
 
 enum {
-    WORDS_QUERIES = 72,          /* of a tile, at most */
+    WORDS_QUERIES = QUERIES < 72 ? QUERIES : 72,   /* of a tile, at most */
+    WORDS_FEW_QUERIES = 24,      /* of one, where a head is narrow */
     WORDS_KEYS = 8 * TILE_COLS,
     WORDS_WIDTH = 1024,          /* of a head, at most */
 };
@@ -19,7 +20,7 @@ static words_heads words_heads_of(const node *n)
 {
     words_heads w = {.j = attention_sizes(n)};
     attention_job *j = &w.j;
-    j->queries = j->width > 128 ? WORDS_QUERIES : WORDS_QUERIES / 3;
+    j->queries = j->width > 128 ? WORDS_QUERIES : WORDS_FEW_QUERIES;
     j->keys = WORDS_KEYS;
     w.blocks = (j->lk + WORDS_KEYS - 1) / WORDS_KEYS;
     w.tiles = (j->lq + j->queries - 1) / j->queries;
