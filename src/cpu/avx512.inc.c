@@ -8,6 +8,7 @@
     ((vf)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)(mask)), (__m512)(no), (__m512)(yes)))
 #define VSUM(x) _mm512_reduce_add_ps((__m512)(x))
 #define VTOP(x) _mm512_reduce_max_ps((__m512)(x))
+#define VHALF(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
 #define TILE_ROWS 8
 #define TAIL_ROWS 4
 #define TWIN_ROWS 6

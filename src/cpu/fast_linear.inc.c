@@ -13,7 +13,7 @@ static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64
     for (int64_t q0 = 0; q0 < row; q0 += CHUNK) {
         const int64_t count = row - q0 < CHUNK ? row - q0 : CHUNK;
         for (int64_t c = 0; c < width; c++)
-            to_f32(t[c], (const char *)w + (size_t)((j + c) * row + q0) * dtype_size(type), type, count);
+            widen(t[c], (const char *)w + (size_t)((j + c) * row + q0) * dtype_size(type), type, count);
         for (int64_t q = 0; q < count; q++) {
             const int64_t tap = (q0 + q) % taps, k = (q0 + q) / taps;
             float *to = dst + (tap * depth + k) * TILE_COLS;
@@ -25,10 +25,14 @@ static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64
 /* The same of 16-bit elements, as they are. */
 static void pack_stored(uint16_t *dst, const uint16_t *w, int64_t j, int64_t n, int64_t taps, int64_t depth)
 {
-    for (int64_t c = 0; c < TILE_COLS; c++)
-        for (int64_t k = 0; k < depth; k++)
-            for (int64_t t = 0; t < taps; t++)
-                dst[(t * depth + k) * TILE_COLS + c] = j + c < n ? w[((j + c) * depth + k) * taps + t] : 0;
+    const int64_t width = n - j < TILE_COLS ? n - j : TILE_COLS, row = depth * taps;
+    w += j * row;
+    for (int64_t k = 0; k < depth; k++)
+        for (int64_t t = 0; t < taps; t++, w++) {
+            uint16_t *to = dst + (t * depth + k) * TILE_COLS;
+            for (int64_t c = 0; c < width; c++) to[c] = w[c * row];
+            for (int64_t c = width; c < TILE_COLS; c++) to[c] = 0;
+        }
 }
 
 typedef struct pack_weight_job {
@@ -86,7 +90,7 @@ static void unpack_span(const void *ctx, span s, int worker)
 {
     const unpack_job *u = ctx;
     (void)worker;
-    to_f32(u->dst + s.first * u->panel, u->from + s.first * u->panel, u->type, (s.end - s.first) * u->panel);
+    widen(u->dst + s.first * u->panel, u->from + s.first * u->panel, u->type, (s.end - s.first) * u->panel);
 }
 
 /* A compact weight of 16 bits is kept as panels in its own type, which cost no more than the pages of its data, and

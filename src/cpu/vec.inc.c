@@ -1,6 +1,6 @@
 /* Vectors of V floats in GCC's vector extension: one text for every instruction set. The including file says what V is
- * (4, 8 or 16), and VMAX, VMIN and CHOOSE, which the extension lacks; VSUM and VTOP over a vector's elements where it
- * has something better than what stands here.
+ * (4, 8 or 16), and VMAX, VMIN and CHOOSE, which the extension lacks; VSUM and VTOP over a vector's elements and VHALF,
+ * V floats from 16-bit ones, where it has something better than what stands here.
  * exp and the normal distribution are accurate to about 2e-7 relative over all floats. */
 #include <math.h>
 #include <string.h>
@@ -45,6 +45,16 @@ static inline void store_part(float *p, vf x, int64_t n)
     float t[V];
     store(t, x);
     for (int64_t i = 0; i < n; i++) p[i] = t[i];
+}
+
+/* As to_f32. */
+static inline void widen(float *dst, const void *src, dtype t, int64_t n)
+{
+    int64_t i = 0;
+#ifdef VHALF
+    for (const uint16_t *from = src; t == DT_F16 && i + V <= n; i += V) store(dst + i, (vf)VHALF(from + i));
+#endif
+    to_f32(dst + i, (const char *)src + (size_t)i * dtype_size(t), t, n - i);
 }
 
 static inline vf splat(float x)

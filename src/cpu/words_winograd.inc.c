@@ -35,12 +35,14 @@ static words_wino words_wino_sizes(shape x, shape y)
     return w;
 }
 
-/* Where it pays: enough tiles that transforming the weights is small beside the products. */
+/* Where it pays: enough tiles that transforming the weights is small beside the products. Images of 4 tiles take it
+ * whatever their number, or a model that sees one and then two would keep its weights both ways. */
 static bool words_wino_fit(const backend *be, const node *n)
 {
     const shape w = n->in[1]->shape, x = n->in[0]->shape;
     if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
-    return wino_sizes(x, n->shape).tiles >= 8;
+    const wino_job j = wino_sizes(x, n->shape);
+    return j.tiles >= 8 || j.down * j.across >= 4;
 }
 
 static span words_wino_chunk(const words_wino *w, int64_t c)

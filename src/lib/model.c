@@ -130,9 +130,7 @@ static int measure(m2m_model *m, m2m_error *err)
     return status;
 }
 
-/* More than 512 MiB of 16-bit weights (Stable Diffusion's size) are not kept as floats, which would take twice that,
- * but unpacked at every use. */
-static void keep_small(paramset *params)
+void model_keep_small(paramset *params)
 {
     bool large = paramset_bytes(params) > (size_t)512 << 20;
     for (int i = 0; i < paramset_count(params); i++) {
@@ -147,7 +145,7 @@ static int open_text(m2m_model *m, m2m_error *err)
     int status = dir ? tokenizer_open(&m->tokenizer, dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(dir);
     if (!status) status = text_model_open(&m->text, m->dir, true, err);
-    if (!status) keep_small(m->text.params);
+    if (!status) model_keep_small(m->text.params);
     if (!status && m->text.config.width != m->unet.config.cross_dim)
         status = fail(err, M2M_ESHAPE, "%s: the U-Net takes text states %d wide, the text encoder gives %d", m->dir,
                       m->unet.config.cross_dim, m->text.config.width);
@@ -174,7 +172,7 @@ static int open_parts(m2m_model *m, m2m_error *err)
         status = fail(err, M2M_EUNSUPPORTED, "%s: _class_name is %s, wanted M2MPipeline or StableDiffusionPipeline",
                       m->dir, class_name);
     if (!status) status = unet_model_open(&m->unet, m->dir, true, err);
-    if (!status) keep_small(m->unet.params);
+    if (!status) model_keep_small(m->unet.params);
     if (!status) status = open_condition(m, text, err);
     if (!status) status = vae_model_open(&m->vae, m->dir, true, err);
     if (!status) status = pipeline_schedule(&m->schedule, m->dir, err);
