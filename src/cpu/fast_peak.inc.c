@@ -11,10 +11,10 @@ static void peak_span(const void *ctx, span s, int worker)
     for (int64_t item = s.first; item < s.end; item++) {
         vf acc[PEAK_CHAINS];
         const vf a = splat(0.999f), b = splat(1e-3f);
-#pragma GCC unroll 12
+        UNROLL(12)
         for (int i = 0; i < PEAK_CHAINS; i++) acc[i] = splat((float)i);
         for (int k = 0; k < PEAK_STEPS; k++) {
-#pragma GCC unroll 12
+            UNROLL(12)
             for (int i = 0; i < PEAK_CHAINS; i++) acc[i] = acc[i] * a + b;
         }
         for (int i = 1; i < PEAK_CHAINS; i++) acc[0] += acc[i];

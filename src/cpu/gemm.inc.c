@@ -67,17 +67,17 @@ static inline __attribute__((always_inline)) void tile_run(int height, int panel
     for (int64_t t = 0; t < j->taps; t++, row += j->a_step, b += j->b_step) {
         const float *a[TILE_ROWS];
         const float *bk = b;
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int i = 0; i < height; i++) a[i] = row[i] + j->k0;
-#pragma GCC unroll 2
+        UNROLL_SOME(2)
         for (int64_t k = 0; k < j->depth; k++, bk += TILE_COLS) {
             vf x[TILE_PANELS * TILE_VECS];
-#pragma GCC unroll 4
+            UNROLL(4)
             for (int v = 0; v < panels * TILE_VECS; v++)
                 x[v] = load(bk + v / TILE_VECS * j->b_panel + v % TILE_VECS * V);
-#pragma GCC unroll 8
+            UNROLL(8)
             for (int i = 0; i < height; i++) {
-#pragma GCC unroll 4
+                UNROLL(4)
                 for (int v = 0; v < panels * TILE_VECS; v++) acc[i][v] += a[i][k] * x[v];
             }
         }
@@ -90,7 +90,7 @@ static inline __attribute__((always_inline)) void tile_run_columns(int height, t
 {
     for (int64_t k = 0; k < j->depth; k++, a += j->a_step, b += TILE_COLS) {
         const vf b0 = load(b), b1 = load(b + V);
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int i = 0; i < height; i++) {
             acc[i][0] += a[i] * b0;
             acc[i][1] += a[i] * b1;
@@ -100,9 +100,9 @@ static inline __attribute__((always_inline)) void tile_run_columns(int height, t
 
 static inline __attribute__((always_inline)) void tile_clear(int height, int panels, tile_sums acc)
 {
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < height; i++) {
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < panels * TILE_VECS; v++) acc[i][v] = splat(0);
     }
 }
@@ -114,14 +114,14 @@ static inline __attribute__((always_inline)) void tile_store(int height, int p, 
     const int64_t cols = j->cols - p * TILE_COLS;
     if (j->first && j->bias) {
         const vf b0 = load(j->bias + p * TILE_COLS), b1 = load(j->bias + p * TILE_COLS + V);
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int i = 0; i < height; i++) {
             acc[i][2 * p] += b0;
             acc[i][2 * p + 1] += b1;
         }
     }
     if (j->rows >= height && cols >= TILE_COLS) {
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int i = 0; i < height; i++, c += j->ldc) {
             store(c, j->first ? acc[i][2 * p] : load(c) + acc[i][2 * p]);
             store(c + V, j->first ? acc[i][2 * p + 1] : load(c + V) + acc[i][2 * p + 1]);
@@ -129,7 +129,7 @@ static inline __attribute__((always_inline)) void tile_store(int height, int p, 
         return;
     }
     float t[TILE_ROWS][TILE_COLS];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < height; i++) {
         store(t[i], acc[i][2 * p]);
         store(t[i] + V, acc[i][2 * p + 1]);
@@ -145,7 +145,7 @@ static inline __attribute__((always_inline)) void tile_rows_of(int height, int p
     tile_sums acc;
     tile_clear(height, panels, acc);
     tile_run(height, panels, acc, j, row, b);
-#pragma GCC unroll 2
+    UNROLL(2)
     for (int p = 0; p < panels; p++) tile_store(height, p, acc, j);
 }
 

@@ -7,6 +7,17 @@
 
 #include "cpu/fast.h"
 
+/* Before a loop: it is unrolled whole, so that its arrays may stay in registers, where it has n turns at most; or n turns
+ * become one. */
+#define PRAGMA(text) _Pragma(#text)
+#ifdef __clang__
+#define UNROLL(n) PRAGMA(clang loop unroll(full))
+#define UNROLL_SOME(n) PRAGMA(unroll n)
+#else
+#define UNROLL(n) PRAGMA(GCC unroll n)
+#define UNROLL_SOME(n) PRAGMA(GCC unroll n)
+#endif
+
 typedef float vf __attribute__((vector_size(4 * V)));
 typedef int32_t vi __attribute__((vector_size(4 * V)));
 typedef float vf_unaligned __attribute__((vector_size(4 * V), aligned(4), may_alias));

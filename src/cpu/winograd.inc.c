@@ -96,11 +96,11 @@ static void wino_window(const wino_job *j, int64_t tile, const float *from[WINO]
 /* B^T d B of V channels from k on. */
 static inline __attribute__((always_inline)) void wino_transform(vf d[WINO], const float *const from[WINO], int64_t k)
 {
-#pragma GCC unroll 36
+    UNROLL(36)
     for (int i = 0; i < WINO; i++) d[i] = load(from[i] + k);
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int i = 0; i < 6; i++) wino_input(d + i, 6);
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int i = 0; i < 6; i++) wino_input(d + 6 * i, 1);
 }
 
@@ -115,7 +115,7 @@ static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
         float *to = input + k / chunk * chunk_step + k % chunk;
         vf d[WINO];
         wino_transform(d, from, k);
-#pragma GCC unroll 36
+        UNROLL(36)
         for (int i = 0; i < WINO; i++, to += step) store(to, d[i]);
     }
 }
@@ -127,19 +127,19 @@ static void wino_transform_weight(const wino_job *j, const float *panel, int64_t
     const float *g = panel + (j->flip ? 8 * j->depth * TILE_COLS : 0) + k0 * TILE_COLS;
     for (int64_t k = 0; k < count; k++, g += TILE_COLS, u += TILE_COLS) {
         vf t[TILE_VECS][18];   /* G g: [6][3]; both vectors at once, since the nine taps' lines share a set of L1 */
-#pragma GCC unroll 2
+        UNROLL(2)
         for (int v = 0; v < TILE_VECS; v++)
-#pragma GCC unroll 3
+            UNROLL(3)
             for (int i = 0; i < 3; i++)
                 wino_weight(t[v] + i, 3, load(g + i * tap + v * V), load(g + (3 + i) * tap + v * V),
                             load(g + (6 + i) * tap + v * V));
-#pragma GCC unroll 2
+        UNROLL(2)
         for (int v = 0; v < TILE_VECS; v++)
-#pragma GCC unroll 6
+            UNROLL(6)
             for (int i = 0; i < 6; i++) {
                 vf row[6];
                 wino_weight(row, 1, t[v][3 * i], t[v][3 * i + 1], t[v][3 * i + 2]);
-#pragma GCC unroll 6
+                UNROLL(6)
                 for (int f = 0; f < 6; f++) store(u + (i * 6 + f) * WINO_U_STEP + v * V, row[f]);
             }
     }
@@ -174,11 +174,11 @@ static inline __attribute__((always_inline)) void wino_finish(const wino_job *j,
     const int64_t n = j->n, step = j->s_step;
     float *to = j->y + ((b * v->oh + y0) * v->ow + x0) * n + n0;
     vf d[WINO], t[24], out[16];
-#pragma GCC unroll 36
+    UNROLL(36)
     for (int i = 0; i < WINO; i++, m += step) d[i] = load(m);
-#pragma GCC unroll 6
+    UNROLL(6)
     for (int i = 0; i < 6; i++) wino_output(t + i, 6, d + i, 6);
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int i = 0; i < 4; i++) wino_output(out + 4 * i, 1, t + 6 * i, 1);
     for (int i = 0; i < down; i++, to += row)
         for (int k = 0; k < across; k++) {

@@ -54,15 +54,15 @@ static void wino_transform_gradient(const wino_dw_job *j, int64_t tile, int64_t 
     for (int64_t k = 0; k < j->no; k += V) {
         float *to = j->z + (k / TILE_COLS * x->block + at) * TILE_COLS + k % TILE_COLS;
         vf t[24];
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int i = 0; i < 4; i++)
             wino_spread(t + i, 4, load(from[i] + k), load(from[4 + i] + k), load(from[8 + i] + k),
                         load(from[12 + i] + k));
-#pragma GCC unroll 6
+        UNROLL(6)
         for (int i = 0; i < 6; i++) {
             vf row[6];
             wino_spread(row, 1, t[4 * i], t[4 * i + 1], t[4 * i + 2], t[4 * i + 3]);
-#pragma GCC unroll 6
+            UNROLL(6)
             for (int f = 0; f < 6; f++) store(to + (i * 6 + f) * j->z_step, row[f]);
         }
     }
@@ -75,13 +75,13 @@ static void wino_dw_finish(const wino_dw_job *j, const float *sums, int64_t o, i
     const int64_t width = j->ni - i0 < TILE_COLS ? j->ni - i0 : TILE_COLS;
     for (int64_t c = 0; c < TILE_COLS; c += V) {
         vf s[WINO], r[18], w[9];
-#pragma GCC unroll 36
+        UNROLL(36)
         for (int f = 0; f < WINO; f++) s[f] = load(sums + f * WINO_DW_SUMS + c);
-#pragma GCC unroll 6
+        UNROLL(6)
         for (int f = 0; f < 6; f++) wino_gather(r + f, 6, s + f, 6);
-#pragma GCC unroll 3
+        UNROLL(3)
         for (int f = 0; f < 3; f++) wino_gather(w + 3 * f, 1, r + 6 * f, 1);
-#pragma GCC unroll 9
+        UNROLL(9)
         for (int f = 0; f < 9; f++) store(t[f] + c, w[f]);
     }
     float *to = j->dw + (o * j->ni + i0) * 9;

@@ -137,23 +137,23 @@ static inline __attribute__((always_inline)) void words_run(int height, int pane
                                                             const int16_t *b)
 {
     const int32_t *a[TILE_ROWS];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < height; i++) {
         a[i] = row[i].groups;
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < panels * TILE_VECS; v++)
             sum[i][v] = offset ? load_whole(j->offset + v / TILE_VECS * j->scale_panel + v % TILE_VECS * V)
                                : (vi){0};
     }
     for (int64_t k = 0; k < j->groups; k++, b += 2 * TILE_COLS) {
         vi x[TILE_PANELS * TILE_VECS];
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int v = 0; v < panels * TILE_VECS; v++)
             x[v] = load_whole(b + v / TILE_VECS * j->b_panel + v % TILE_VECS * 2 * V);
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int i = 0; i < height; i++) {
             const vi y = a[i][k] - (vi){0};
-#pragma GCC unroll 4
+            UNROLL(4)
             for (int v = 0; v < panels * TILE_VECS; v++) plus(&sum[i][v], y, x[v]);
         }
     }
@@ -166,13 +166,13 @@ static inline __attribute__((always_inline)) void words_tile_of(int height, int 
     vi sum[TILE_ROWS][TILE_PANELS * TILE_VECS];
     words_run(height, panels, plus, offset, sum, j, row, b);
     tile_sums acc;
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int v = 0; v < panels * TILE_VECS; v++) {
         const vf scale = load(j->scale + v / TILE_VECS * j->scale_panel + v % TILE_VECS * V);
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int i = 0; i < height; i++) acc[i][v] = __builtin_convertvector(sum[i][v], vf) * (scale * row[i].scale);
     }
-#pragma GCC unroll 2
+    UNROLL(2)
     for (int p = 0; p < panels; p++) tile_store(height, p, acc, &j->to);
 }
 
@@ -364,7 +364,7 @@ static void words_peak_span(const void *ctx, span s, int worker)
         const vi a = (3 << 16 | 1) - (vi){0};
         for (int i = 0; i < PEAK_CHAINS; i++) sum[i] = i - (vi){0};
         for (int k = 0; k < PEAK_STEPS; k++) {
-#pragma GCC unroll 12
+            UNROLL(12)
             for (int i = 0; i < PEAK_CHAINS; i++) {
                 vi b = a;
                 __asm__ volatile("" : "+v"(b));   /* or a product of two instructions would leave the loop */

@@ -76,7 +76,7 @@ static size_t words_wino_bytes(const node *n, size_t *unit_at, size_t *scale_at)
 /* G g of the nine taps at g, `tap` apart: [6][3]. */
 static inline __attribute__((always_inline)) void words_wino_half(vf t[18], const int16_t *g, int64_t tap)
 {
-#pragma GCC unroll 3
+    UNROLL(3)
     for (int i = 0; i < 3; i++)
         wino_weight(t + i, 3, words_load(g + i * tap), words_load(g + (3 + i) * tap), words_load(g + (6 + i) * tap));
 }
@@ -169,7 +169,7 @@ static void words_wino_tile(const words_wino *w, int64_t tile, int64_t at)
         for (int64_t x = k.first; x < k.end; x += V) {
             vf d[WINO];
             wino_transform(d, from, x);
-#pragma GCC unroll 36
+            UNROLL(36)
             for (int i = 0; i < WINO; i++) {
                 store(plain[i] + x - k.first, d[i]);
                 squares[i] += d[i] * d[i];
@@ -213,11 +213,11 @@ static void words_wino_transform(const words_wino *w, int64_t panel, int64_t c, 
             vf t[2][18], row[2][6];
             words_wino_half(t[0], g + v * V, tap);
             words_wino_half(t[1], g + TILE_COLS + v * V, tap);
-#pragma GCC unroll 6
+            UNROLL(6)
             for (int i = 0; i < 6; i++) {
                 wino_weight(row[0], 1, t[0][3 * i], t[0][3 * i + 1], t[0][3 * i + 2]);
                 wino_weight(row[1], 1, t[1][3 * i], t[1][3 * i + 1], t[1][3 * i + 2]);
-#pragma GCC unroll 6
+                UNROLL(6)
                 for (int f = 0; f < 6; f++) {
                     const vi low = words_whole(row[0][f] * by[v][6 * i + f]);
                     const vi high = words_whole(row[1][f] * by[v][6 * i + f]);

@@ -175,8 +175,8 @@ static int furthest(const char *one, const char *two)
 {
     m2m_image a = {0}, b = {0};
     int most = 0;
-    assert_int_equal(m2m_image_load(&a, in_scratch(one), NULL), 0);
-    assert_int_equal(m2m_image_load(&b, in_scratch(two), NULL), 0);
+    assert_int_equal(m2m_image_load(&a, in_scratch("%s", one), NULL), 0);
+    assert_int_equal(m2m_image_load(&b, in_scratch("%s", two), NULL), 0);
     for (int i = 0; i < a.width * a.height * a.channels; i++) {
         const int off = abs(a.data[i] - b.data[i]);
         most = off > most ? off : most;

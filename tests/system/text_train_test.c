@@ -93,7 +93,7 @@ static void a_run_leaves_a_pipeline(void **state)
     outcome o;
     static const char *const files[] = {"model/model_index.json", "model/scheduler/scheduler_config.json",
         "model/tokenizer/vocab.json", "model/text_encoder/model.safetensors", "model/vae/config.json",
-        "model/" WEIGHTS, "samples/step-0000004.png", "loss.png"};
+        ("model/" WEIGHTS), "samples/step-0000004.png", "loss.png"};
     train(&o, "run", "", "");
     expect_success(&o);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
