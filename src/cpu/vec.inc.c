@@ -7,8 +7,8 @@
 
 #include "cpu/fast.h"
 
-/* Before a loop: it is unrolled whole, so that its arrays may stay in registers, where it has n turns at most; or n turns
- * become one. */
+/* Before a loop: one of n turns at most is unrolled whole, so that its arrays may stay in registers; or n turns become
+ * one. */
 #define PRAGMA(text) _Pragma(#text)
 #ifdef __clang__
 #define UNROLL(n) PRAGMA(clang loop unroll(full))

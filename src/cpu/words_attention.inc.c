@@ -160,7 +160,8 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
                 row[i] = (words_row_ptr){(const int32_t *)(from + words_head(j->width) + depth.first / 2),
                                          from[p] * j->scale * LOG2_E};
             }
-            const words_tile scores = {.width = &of_words, .to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},
+            const words_tile scores = {.width = &of_words,
+                                       .to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},
                                        .groups = (depth.end - depth.first) / 2, .b_panel = j->width * TILE_COLS,
                                        .scale = k_scale + (k * pieces + p * TILE_COLS),
                                        .scale_panel = pieces * TILE_COLS};
@@ -168,7 +169,8 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
         }
         words_softmax(j, s, o, top, total, words, row, rows, count);
         for (int64_t i = rows; i < j->queries; i++) row[i] = row[rows - 1];
-        const words_tile result = {.width = &of_words, .to = {.c = o, .ldc = j->wide, .rows = rows}, .groups = (count + 1) / 2,
+        const words_tile result = {.width = &of_words, .to = {.c = o, .ldc = j->wide, .rows = rows},
+                                   .groups = (count + 1) / 2,
                                    .b_panel = round_up(j->lk, 2) * TILE_COLS,
                                    .scale = v_scale + k / WORDS_KEYS * j->wide, .scale_panel = TILE_COLS};
         words_multiply(&result, row, (const int16_t *)v + k * TILE_COLS, j->wide);

@@ -25,8 +25,8 @@ struct m2m_model {
 /* Side of the U-Net's own latents, and the pixels they stand for. */
 int model_latent_side(const m2m_model *m);
 
-/* More than 512 MiB of 16-bit weights (Stable Diffusion's size) are not kept as floats, which would take twice that, but
- * unpacked at every use. Before any plan is made. */
+/* More than 512 MiB of 16-bit weights (Stable Diffusion's size) are not kept as floats, which would take twice that,
+ * but unpacked at every use. Before any plan is made. */
 void model_keep_small(paramset *params);
 
 /* Tokens of a text: what the tokenizer (model_max_length, if it has one) and the encoder's positions allow. */
