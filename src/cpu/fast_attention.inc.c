@@ -25,8 +25,8 @@ static attention_job attention_sizes(const node *n)
                        .width = q.dim[2] / n->attr.heads, .heads = n->attr.heads, .scale = n->attr.alpha};
     j.wide = round_up(j.width, TILE_COLS);
     j.long_lk = round_up(j.lk, TILE_COLS);
-    // AVX-512 computes so fast that keys from L3 must serve many queries, whatever their width.
-    const bool tall = V == 16 || j.width > 128;
+    // Keys from L3 must serve many queries: AVX-512 computes so fast, and many keys don't fit L2.
+    const bool tall = V == 16 || j.width > 128 || j.lk > 1024;
     j.queries = tall ? QUERIES : QUERIES / 2;
     j.keys = tall && V != 16 ? KEYS / 2 : KEYS;
     return j;

@@ -5,7 +5,7 @@
 enum {
     WORDS_QUERIES = QUERIES < 72 ? QUERIES : 72,   /* of a tile, at most */
     WORDS_FEW_QUERIES = 24,      /* of one, where a head is narrow */
-    WORDS_KEYS = 8 * TILE_COLS,
+    WORDS_KEYS = 256,            /* of a block */
     WORDS_WIDTH = 1024,          /* of a head, at most */
 };
 

@@ -59,6 +59,7 @@ static const op_case speed_cases[] = {
     LINEAR(154, 1024, 1280),
     LINEAR(2, 1280, 1280),
     ATTEND(2, 4096, 4096, 320, 5),
+    ATTEND(1, 4096, 20480, 320, 5),
     ATTEND(2, 1024, 1024, 640, 10),
     ATTEND(2, 4096, 77, 320, 5),
     {OP_group_norm, {S(2, 64, 64, 320), S(320), S(320)}, {.groups = 32, .eps = 1e-5f, .silu = true}},
