@@ -16,8 +16,8 @@ typedef struct band_limits {
     size_t band;         /* bytes: about the most features of one band */
 } band_limits;
 
-/* Those that pixels.h goes by; up to 512x512 pixels Stable Diffusion's decoder is not split. */
-#define VAE_BAND_LIMITS ((band_limits){(size_t)256 << 20, (size_t)32 << 20})
+/* Those that pixels.h goes by; up to 448x448 pixels Stable Diffusion's decoder is not split. */
+#define VAE_BAND_LIMITS ((band_limits){(size_t)200 << 20, (size_t)32 << 20})
 
 /* Is there a level for bands in a decode of height x width latents? */
 bool vae_bands_apply(const vae_config *v, int height, int width, const band_limits *limits);
