@@ -159,20 +159,29 @@ static inline vf vexp_within(vf x)
     return p * power2(n);
 }
 
-/* 2^x for x <= 0 (1 at most by rounding); below 2^-126 it stays there, where its use makes 1e-38 as good as 0. 1.6e-7
- * relative; NaN stays. */
-static inline vf vexp2_below(vf x)
+/* For x <= 0, x = n + r with |r| <= 1/2: 2^n, and r. Below 2^-126 it stays there, where its use makes 1e-38 as good as
+ * 0; NaN stays, in r. */
+static inline vf vexp2_parts(vf x, vf *r)
 {
     const vf magic = splat(12582912.0f + 127);   /* leaves n + 127, an exponent's bits, at the low end */
     x = vmax(splat(-126.0f), x);
-    const vf t = x + magic, r = x - (t - magic);
+    const vf t = x + magic;
+    *r = x - (t - magic);
+    return (vf)((vi)t << 23);
+}
+
+/* 2^x for x <= 0 (1 at most by rounding), 1.6e-7 relative; see vexp2_parts. */
+static inline vf vexp2_below(vf x)
+{
+    vf r;
+    const vf whole = vexp2_parts(x, &r);
     vf p = splat(1.326472615e-3f);
     p = p * r + 9.671512991e-3f;
     p = p * r + 5.550733581e-2f;
     p = p * r + 2.402224243e-1f;
     p = p * r + 6.931470037e-1f;
     p = p * r + 1.0f;
-    return p * (vf)((vi)t << 23);
+    return p * whole;
 }
 
 /* 2^x for |x| <= 1/2, 3e-6 relative. */

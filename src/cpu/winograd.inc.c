@@ -108,11 +108,10 @@ static inline __attribute__((always_inline)) void wino_transform(vf d[WINO], con
 static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
 {
     const float *from[WINO];
-    const int64_t depth = j->depth, step = j->f_step, chunk = j->chunk, chunk_step = j->chunk_step;
-    float *input = j->input + at * j->row_step;
+    const int64_t step = j->f_step;
     wino_window(j, tile, from);
-    for (int64_t k = 0; k < depth; k += V) {
-        float *to = input + k / chunk * chunk_step + k % chunk;
+    for (int64_t k = 0; k < j->depth; k += V) {
+        float *to = j->input + at * j->row_step + k / j->chunk * j->chunk_step + k % j->chunk;
         vf d[WINO];
         wino_transform(d, from, k);
         UNROLL(36)
@@ -170,8 +169,8 @@ static inline __attribute__((always_inline)) void wino_finish(const wino_job *j,
     const int64_t b = tile / (j->down * j->across), y0 = tile / j->across % j->down * 4, x0 = tile % j->across * 4;
     const int64_t left = j->n - n0;
     const vf bias = !j->bias ? splat(0) : left >= V ? load(j->bias + n0) : load_part(j->bias + n0, left);
-    const int64_t across = v->ow - x0 < 4 ? v->ow - x0 : 4, down = v->oh - y0 < 4 ? v->oh - y0 : 4, row = v->ow * j->n;
-    const int64_t n = j->n, step = j->s_step;
+    const int64_t across = v->ow - x0 < 4 ? v->ow - x0 : 4, down = v->oh - y0 < 4 ? v->oh - y0 : 4;
+    const int64_t n = j->n, row = v->ow * n, step = j->s_step;
     float *to = j->y + ((b * v->oh + y0) * v->ow + x0) * n + n0;
     vf d[WINO], t[24], out[16];
     UNROLL(36)

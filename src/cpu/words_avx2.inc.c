@@ -9,7 +9,7 @@ static inline vi words_whole(vf x)
 /* V floats as integers, nearest and within 16 bits. */
 static inline void words_store(int16_t *to, vf x)
 {
-    const __m256i whole = _mm256_cvtps_epi32((__m256)x);
+    const __m256i whole = (__m256i)words_whole(x);
     _mm_storeu_si128((__m128i *)to,
                      _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1)));
 }
@@ -33,10 +33,9 @@ static inline vf words_root(vf x)
 /* As vexp2_below, in fewer operations: 3e-6 relative, far below what rounding to words costs. NaN stays. */
 static inline vf words_exp2_below(vf x)
 {
-    const vf magic = splat(12582912.0f + 127);   /* leaves n + 127, an exponent's bits, at the low end */
-    x = vmax(splat(-126.0f), x);
-    const vf t = x + magic;
-    return vexp2_coarse(x - (t - magic)) * (vf)((vi)t << 23);
+    vf r;
+    const vf whole = vexp2_parts(x, &r);
+    return vexp2_coarse(r) * whole;
 }
 
 static inline __attribute__((always_inline)) void words_add(vi *sum, vi a, vi b)

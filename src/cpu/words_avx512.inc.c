@@ -9,7 +9,7 @@ static inline vi words_whole(vf x)
 /* V floats as integers, nearest and within 16 bits. */
 static inline void words_store(int16_t *to, vf x)
 {
-    _mm256_storeu_si256((__m256i *)to, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32((__m512)x)));
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtsepi32_epi16((__m512i)words_whole(x)));
 }
 
 static inline vf words_load(const int16_t *p)

@@ -86,14 +86,8 @@ static void words_pack_piece(void *to, float *scale, int32_t *offset, const floa
     for (int v = 0; v < TILE_COLS; v += V) {
         vf sum = splat(0);
         for (int64_t k = 0; k < depth; k++) sum += load(s + k * TILE_COLS + v) * load(s + k * TILE_COLS + v);
-        float norm[V], inverse[V];
-        store(norm, sum);
-        for (int i = 0; i < V; i++) {
-            norm[i] = sqrtf(norm[i]);
-            scale[v + i] = words_scale_of(norm[i]);
-            inverse[i] = words_inverse_of(norm[i]);
-        }
-        const vf by = load(inverse);
+        const vf norm = words_root(sum), by = choose(norm > 0.0f, WORDS_TOP / norm, splat(0));
+        store(scale + v, norm * (1.0f / WORDS_TOP));
         for (int64_t k = 0; k < depth; k += 2) {
             const vi low = words_whole(load(s + k * TILE_COLS + v) * by);
             const vi high = words_whole(load(s + (k + 1) * TILE_COLS + v) * by);

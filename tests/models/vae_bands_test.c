@@ -143,6 +143,7 @@ static void large_images_stay_within_memory(void **state)
     assert_true(be && params);
     assert_false(vae_bands_apply(&sd, 56, 56, &limits));
     assert_true(vae_bands_apply(&sd, 64, 64, &limits));
+    assert_true(vae_bands_apply(&sd, 128, 128, &limits));
     const double large = decoder_gib(be, params, 128), less = decoder_gib(be, params, 64);
     if (!(large > 1.0 && large < 1.5)) fail_msg("1024x1024 pixels take %.3f GiB, wanted 1 to 1.5", large);
     if (!(less > 0.25 && less < 0.5)) fail_msg("512x512 pixels take %.3f GiB, wanted 0.25 to 0.5", less);

@@ -171,6 +171,7 @@ static const op_case cases[] = {
     {OP_attention, {S(2, 100, 128), S(2, 300, 128), S(2, 300, 128)}, {.heads = 2, .alpha = 0.125f}},
     {OP_attention, {S(3, 64, 64), S(1, 256, 64), S(1, 256, 64)}, {.heads = 4, .alpha = 0.25f}, .ints = L(0, 128, 256)},
     {OP_attention, {S(1, 50, 512), S(1, 130, 512), S(1, 130, 512)}, {.heads = 1, .alpha = 0.0442f}},
+    {OP_attention, {S(1, 49, 160), S(1, 77, 160), S(1, 77, 160)}, {.heads = 1, .alpha = 0.08f}},
     {OP_attention, {S(1, 110, 160), S(1, 77, 160), S(1, 77, 160)}, {.heads = 1, .alpha = 0.08f}},
     {OP_attention, {S(1, 20, 32), S(1, 140, 32), S(1, 140, 32)}, {.heads = 4, .alpha = 0.35f}, .draw = BIG,
         .tolerance = 2e-4},
