@@ -14,6 +14,7 @@ typedef struct attention_job {
     int64_t wide;                /* width in whole panels */
     int64_t long_lk;             /* lk in whole panels */
     int64_t queries, keys;       /* of a tile and of a block: scores fit L1; a wide head's keys serve more queries */
+    bool ask;                    /* for the next panel of keys or values, as a head is too large for L3 */
     float scale;
     const int32_t *lens;
 } attention_job;
@@ -27,6 +28,7 @@ static attention_job attention_sizes(const node *n)
     j.long_lk = round_up(j.lk, TILE_COLS);
     // Keys from L3 must serve many queries: AVX-512 computes so fast, and many keys don't fit L2.
     const bool tall = V == 16 || j.width > 128 || j.lk > 1024;
+    j.ask = V != 16 && j.lk * j.width > 1 << 19;
     j.queries = tall ? QUERIES : QUERIES / 2;
     j.keys = tall && V != 16 ? KEYS / 2 : KEYS;
     return j;
@@ -47,12 +49,16 @@ static void attention_pack(const attention_job *j, float *dst, const float *x, i
         pack_panel(dst, x, step, i, columns, 1, depth);
 }
 
-/* c[rows, columns] (+)= a[rows, depth] B; a's and c's buffers hold whole tiles of rows, b's panels are b_depth deep. */
+/* c[rows, columns] (+)= a[rows, depth] B; a's and c's buffers hold whole tiles of rows, b's panels are b_depth deep.
+ * after: what is asked for during the last panel; NULL: nothing is, during any. */
 static void attention_product(float *c, int64_t ldc, const float *a, int64_t lda, int64_t rows, const float *b,
-                              int64_t b_depth, int64_t depth, int64_t columns, bool first)
+                              int64_t b_depth, int64_t depth, int64_t columns, bool first, const float *after)
 {
-    for (int64_t jc = 0; jc < columns; jc += TILE_WIDE, b += b_depth * TILE_WIDE)
+    for (int64_t jc = 0; jc < columns; jc += TILE_WIDE, b += b_depth * TILE_WIDE) {
+        const float *next = jc + TILE_WIDE < columns ? b + b_depth * TILE_WIDE : after;
+        ahead panel = ahead_of(after ? next : NULL, depth * TILE_WIDE, rows);
         for (int64_t i = 0; i < rows;) {
+            ask_next(&panel);
             const tile_job job = {.taps = 1, .depth = depth, .b_panel = b_depth * TILE_COLS, .c_panel = TILE_COLS,
                                   .c = c + i * ldc + jc, .ldc = ldc, .rows = rows - i,
                                   .cols = round_up(columns - jc < TILE_WIDE ? columns - jc : TILE_WIDE, TILE_COLS),
@@ -61,6 +67,7 @@ static void attention_product(float *c, int64_t ldc, const float *a, int64_t lda
             for (int t = 0; t < TILE_ROWS; t++) row[t] = a + (i + t) * lda;
             i += tile_rows(&job, row, b);
         }
+    }
 }
 
 /* c[rows, columns] += a^T B, a [depth, rows]. */
@@ -165,9 +172,11 @@ static void attention_tile(const attention_job *j, const call *c, int64_t b, int
     }
     for (int64_t k = 0; k < limit; k += j->keys) {
         const int64_t count = limit - k < j->keys ? limit - k : j->keys;
-        attention_product(s, j->keys, q, j->wide, rows, kt + k * j->width, j->width, j->width, count, true);
+        const float *keys = kt + k * j->width, *values = v + k * TILE_COLS;
+        attention_product(s, j->keys, q, j->wide, rows, keys, j->width, j->width, count, true, j->ask ? values : NULL);
         attention_softmax(j, s, o, top, total, rows, count);
-        attention_product(o, j->wide, s, j->keys, rows, v + k * TILE_COLS, j->lk, count, j->width, false);
+        attention_product(o, j->wide, s, j->keys, rows, values, j->lk, count, j->width, false,
+                          j->ask ? keys + count * j->width : NULL);
     }
     attention_result(j, c, b, h, first, rows, o, top, total);
 }
@@ -287,10 +296,12 @@ static void grad_tile(const attention_job *j, const call *c, const grad_buffers 
     grad_tile_load(j, c, u, b, h, first, rows);
     for (int64_t k = 0; k < limit; k += KEYS) {
         const int64_t count = limit - k < KEYS ? limit - k : KEYS;
-        attention_product(u->p, KEYS, u->q, j->wide, rows, u->kt + k * j->width, j->width, j->width, count, true);
-        attention_product(u->ds, KEYS, u->g, j->wide, rows, u->vt + k * j->width, j->width, j->width, count, true);
+        attention_product(u->p, KEYS, u->q, j->wide, rows, u->kt + k * j->width, j->width, j->width, count, true,
+                          NULL);
+        attention_product(u->ds, KEYS, u->g, j->wide, rows, u->vt + k * j->width, j->width, j->width, count, true,
+                          NULL);
         grad_scores(u, rows, count);
-        attention_product(u->dq, j->wide, u->ds, KEYS, rows, u->k + k * TILE_COLS, j->lk, count, j->width, false);
+        attention_product(u->dq, j->wide, u->ds, KEYS, rows, u->k + k * TILE_COLS, j->lk, count, j->width, false, NULL);
         attention_product_columns(u->dv + k * j->wide, j->wide, u->p, KEYS, count, u->gp, QUERIES, rows, j->width);
         attention_product_columns(u->dk + k * j->wide, j->wide, u->ds, KEYS, count, u->qp, QUERIES, rows, j->width);
     }

@@ -18,6 +18,7 @@ enum {
     BLOCK_ROWS = 24 * TILE_ROWS,
     BLOCK_COLS = 8 * TILE_COLS,       /* whose part of C stays in L2 between depths */
     MAX_TAPS = 64,                    /* of one block */
+    LINE = 16,                        /* floats of a cache line */
 };
 
 typedef const float *row_ptr;
@@ -60,26 +61,39 @@ typedef vf tile_sums[TILE_ROWS][TILE_PANELS * TILE_VECS];
 
 /* The tile functions are text for one height and one number of panels, constants where they are used.
  *
- * acc += A B over taps x depth. */
-static inline __attribute__((always_inline)) void tile_run(int height, int panels, tile_sums acc, const tile_job *j,
-                                                           const row_ptr *row, const float *b)
+ * acc += A B over depths k. */
+static inline __attribute__((always_inline)) void tile_depths(int height, int panels, tile_sums acc, int64_t b_panel,
+                                                              const float *const a[TILE_ROWS], const float *b, span k)
+{
+    b += k.first * TILE_COLS;
+    UNROLL_SOME(2)
+    for (int64_t d = k.first; d < k.end; d++, b += TILE_COLS) {
+        vf x[TILE_PANELS * TILE_VECS];
+        UNROLL(4)
+        for (int v = 0; v < panels * TILE_VECS; v++) x[v] = load(b + v / TILE_VECS * b_panel + v % TILE_VECS * V);
+        UNROLL(8)
+        for (int i = 0; i < height; i++) {
+            UNROLL(4)
+            for (int v = 0; v < panels * TILE_VECS; v++) acc[i][v] += a[i][d] * x[v];
+        }
+    }
+}
+
+/* The same over taps x depth. ask: a cache line of A's rows at a time, as many of the next tile's are asked for. */
+static inline __attribute__((always_inline)) void tile_run(int height, int panels, bool ask, tile_sums acc,
+                                                           const tile_job *j, const row_ptr *row, const float *b)
 {
     for (int64_t t = 0; t < j->taps; t++, row += j->a_step, b += j->b_step) {
         const float *a[TILE_ROWS];
-        const float *bk = b;
         UNROLL(8)
         for (int i = 0; i < height; i++) a[i] = row[i] + j->k0;
-        UNROLL_SOME(2)
-        for (int64_t k = 0; k < j->depth; k++, bk += TILE_COLS) {
-            vf x[TILE_PANELS * TILE_VECS];
-            UNROLL(4)
-            for (int v = 0; v < panels * TILE_VECS; v++)
-                x[v] = load(bk + v / TILE_VECS * j->b_panel + v % TILE_VECS * V);
-            UNROLL(8)
-            for (int i = 0; i < height; i++) {
-                UNROLL(4)
-                for (int v = 0; v < panels * TILE_VECS; v++) acc[i][v] += a[i][k] * x[v];
+        const int64_t piece = ask ? LINE : j->depth;
+        for (int64_t k = 0; k < j->depth; k += piece) {
+            if (ask) {
+                UNROLL(8)
+                for (int i = 0; i < height; i++) __builtin_prefetch(row[height + i] + j->k0 + k, 0, 2);
             }
+            tile_depths(height, panels, acc, j->b_panel, a, b, (span){k, k + piece < j->depth ? k + piece : j->depth});
         }
     }
 }
@@ -139,12 +153,12 @@ static inline __attribute__((always_inline)) void tile_store(int height, int p, 
             c[i * j->ldc + k] = j->first ? t[i][k] : c[i * j->ldc + k] + t[i][k];
 }
 
-static inline __attribute__((always_inline)) void tile_rows_of(int height, int panels, const tile_job *j,
+static inline __attribute__((always_inline)) void tile_rows_of(int height, int panels, bool ask, const tile_job *j,
                                                                const row_ptr *row, const float *b)
 {
     tile_sums acc;
     tile_clear(height, panels, acc);
-    tile_run(height, panels, acc, j, row, b);
+    tile_run(height, panels, ask, acc, j, row, b);
     UNROLL(2)
     for (int p = 0; p < panels; p++) tile_store(height, p, acc, j);
 }
@@ -153,12 +167,12 @@ static inline __attribute__((always_inline)) void tile_rows_of(int height, int p
 /* Not inline: there the row pointers would leave the registers. */
 static __attribute__((noinline)) void tile_twin(const tile_job *j, const row_ptr *row, const float *b)
 {
-    tile_rows_of(TWIN_ROWS, 2, j, row, b);
+    tile_rows_of(TWIN_ROWS, 2, false, j, row, b);
 }
 
 static __attribute__((noinline)) void tile_twin_tail(const tile_job *j, const row_ptr *row, const float *b)
 {
-    tile_rows_of(TAIL_ROWS, 2, j, row, b);
+    tile_rows_of(TAIL_ROWS, 2, false, j, row, b);
 }
 #endif
 
@@ -174,8 +188,17 @@ static inline __attribute__((always_inline)) int tile_rows(const tile_job *j, co
     }
 #endif
     const int height = tile_height(j->rows, TILE_ROWS);
-    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, 1, j, row, b);
-    else tile_rows_of(TAIL_ROWS, 1, j, row, b);
+    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, 1, false, j, row, b);
+    else tile_rows_of(TAIL_ROWS, 1, false, j, row, b);
+    return height;
+}
+
+/* The same of one panel, and the rows of the tile after it are asked for: row holds twice a tile's. */
+static inline __attribute__((always_inline)) int tile_rows_asking(const tile_job *j, const row_ptr *row, const float *b)
+{
+    const int height = tile_height(j->rows, TILE_ROWS);
+    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, 1, true, j, row, b);
+    else tile_rows_of(TAIL_ROWS, 1, true, j, row, b);
     return height;
 }
 
@@ -228,12 +251,16 @@ static ahead ahead_of(const float *panel, int64_t floats, int64_t rows)
     return (ahead){tiles < 4 ? NULL : panel, round_up(floats / tiles + 1, 16)};
 }
 
+static inline void ask_next(ahead *a)
+{
+    if (!a->next) return;
+    ask_lines(a->next, a->share);
+    a->next += a->share;
+}
+
 static inline void ask_ahead(ahead *a, const float *c, int64_t ldc, int64_t rows, int64_t cols)
 {
-    if (a->next) {
-        ask_lines(a->next, a->share);
-        a->next += a->share;
-    }
+    ask_next(a);
     for (int64_t i = 0; i < TILE_ROWS && i < rows; i++)
         for (int64_t k = 0; k < cols; k += 16) __builtin_prefetch(c + i * ldc + k, 1, 3);
 }

@@ -12,10 +12,15 @@
 
 enum {
     WINO = 36,
-    WINO_DEPTH = 64,                 /* channels of a chunk, about */
+    /* Of the six rows of six products so many have their weights in L2 at a time: where it is one, there is room for
+     * more channels, and sums are read less often. For vectors of 16 neither that nor asking has been measured. */
+    WINO_ROWS = V == 16 ? 6 : 1,
+    WINO_DEPTH = V == 16 ? 64 : 320, /* channels of a chunk, about */
+    WINO_WHOLE = V == 16 ? 128 : 320,   /* so many are one chunk yet */
+    WINO_ASKS = V != 16,             /* asks for the next tile's input, which lies in L3 */
     WINO_TILES = 192,                /* of a block, at most */
     WINO_BYTES = 8 << 20,            /* of a block's transformed input, about */
-    WINO_U_STEP = 2 * WINO_DEPTH * TILE_COLS + 16,   /* between the 36 of a chunk's transformed weights: odd_lines */
+    WINO_U_STEP = WINO_WHOLE * TILE_COLS + 16,   /* between the products of a chunk's transformed weights: odd_lines */
 };
 
 #define WINO_LOW 0.70710678f      /* 1/sqrt(2) */
@@ -119,8 +124,10 @@ static void wino_transform_input(const wino_job *j, int64_t tile, int64_t at)
     }
 }
 
-/* Channels k0 .. k0+count-1 of one panel [9][depth][TILE_COLS], into u [36][count][TILE_COLS]. */
-static void wino_transform_weight(const wino_job *j, const float *panel, int64_t k0, int64_t count, float *u)
+/* Rows i .. of WINO_ROWS of G g G^T, channels k0 .. k0+count-1 of one panel [9][depth][TILE_COLS], into u
+ * [6 * WINO_ROWS][count][TILE_COLS]. */
+static inline __attribute__((always_inline)) void wino_transform_weight(const wino_job *j, const float *panel,
+                                                                        int64_t k0, int64_t count, int i, float *u)
 {
     const int64_t tap = j->depth * TILE_COLS * (j->flip ? -1 : 1);
     const float *g = panel + (j->flip ? 8 * j->depth * TILE_COLS : 0) + k0 * TILE_COLS;
@@ -129,34 +136,37 @@ static void wino_transform_weight(const wino_job *j, const float *panel, int64_t
         UNROLL(2)
         for (int v = 0; v < TILE_VECS; v++)
             UNROLL(3)
-            for (int i = 0; i < 3; i++)
-                wino_weight(t[v] + i, 3, load(g + i * tap + v * V), load(g + (3 + i) * tap + v * V),
-                            load(g + (6 + i) * tap + v * V));
+            for (int c = 0; c < 3; c++)
+                wino_weight(t[v] + c, 3, load(g + c * tap + v * V), load(g + (3 + c) * tap + v * V),
+                            load(g + (6 + c) * tap + v * V));
         UNROLL(2)
         for (int v = 0; v < TILE_VECS; v++)
             UNROLL(6)
-            for (int i = 0; i < 6; i++) {
+            for (int r = 0; r < WINO_ROWS; r++) {
+                const vf *from = t[v] + 3 * (i + r);
                 vf row[6];
-                wino_weight(row, 1, t[v][3 * i], t[v][3 * i + 1], t[v][3 * i + 2]);
+                wino_weight(row, 1, from[0], from[1], from[2]);
                 UNROLL(6)
-                for (int f = 0; f < 6; f++) store(u + (i * 6 + f) * WINO_U_STEP + v * V, row[f]);
+                for (int f = 0; f < 6; f++) store(u + (r * 6 + f) * WINO_U_STEP + v * V, row[f]);
             }
     }
 }
 
-/* sums [36][block][TILE_COLS] (+)= the block's tiles t, channels k0 .. k0+count-1 of one chunk, by u
- * [36][count][TILE_COLS]. */
-static void wino_multiply(const wino_job *j, const float *u, int64_t k0, int64_t count, span t, float *sums)
+/* Products f of sums [36][block][TILE_COLS] (+)= the block's tiles t, channels k0 .. k0+count-1 of one chunk, by u
+ * [f][count][TILE_COLS]. */
+static __attribute__((noinline)) void wino_multiply(const wino_job *j, const float *u, span f, int64_t k0,
+                                                    int64_t count, span t, float *sums)
 {
-    for (int f = 0; f < WINO; f++, u += WINO_U_STEP) {
-        const float *a = j->input + f * j->f_step + k0 / j->chunk * j->chunk_step;
+    for (; f.first < f.end; f.first++, u += WINO_U_STEP) {
+        const float *a = j->input + f.first * j->f_step + k0 / j->chunk * j->chunk_step;
         tile_job job = {.taps = 1, .depth = count, .ldc = TILE_COLS, .cols = TILE_COLS, .first = k0 == 0};
         for (int64_t i = t.first; i < t.end;) {
-            row_ptr row[TILE_ROWS];
-            for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (i + r < t.end ? i + r : t.end - 1) * j->row_step;
-            job.c = sums + f * j->s_step + i * TILE_COLS;
+            row_ptr row[2 * TILE_ROWS];
+            for (int r = 0; r < (WINO_ASKS ? 2 : 1) * TILE_ROWS; r++)
+                row[r] = a + (i + r < t.end ? i + r : t.end - 1) * j->row_step;
+            job.c = sums + f.first * j->s_step + i * TILE_COLS;
             job.rows = t.end - i;
-            i += tile_rows(&job, row, u);
+            i += WINO_ASKS ? tile_rows_asking(&job, row, u) : tile_rows(&job, row, u);
         }
     }
 }
@@ -197,18 +207,21 @@ static void wino_finish_panel(const wino_job *j, span t, int64_t panel, const fl
 /* One panel of outputs, for tiles t of the block. */
 static void wino_panel(const wino_job *j, span t, int64_t panel, float *own)
 {
-    float *u = own, *sums = own + WINO * WINO_U_STEP;
+    float *u = own, *sums = own + 6 * WINO_ROWS * WINO_U_STEP;
     for (int64_t k = 0; k < j->depth; k += j->chunk) {
         const int64_t count = j->depth - k < j->chunk ? j->depth - k : j->chunk;
-        wino_transform_weight(j, j->panels + panel * 9 * j->depth * TILE_COLS, k, count, u);
-        wino_multiply(j, u, k, count, t, sums);
+        UNROLL(6)
+        for (int i = 0; i < 6; i += WINO_ROWS) {
+            wino_transform_weight(j, j->panels + panel * 9 * j->depth * TILE_COLS, k, count, i, u);
+            wino_multiply(j, u, (span){6 * i, 6 * (i + WINO_ROWS)}, k, count, t, sums);
+        }
     }
     wino_finish_panel(j, t, panel, sums);
 }
 
 static int64_t wino_thread_floats(const wino_job *j)
 {
-    return WINO * (WINO_U_STEP + j->s_step);
+    return 6 * WINO_ROWS * WINO_U_STEP + WINO * j->s_step;
 }
 
 static int64_t wino_panels(const wino_job *j)
@@ -224,7 +237,7 @@ static wino_job wino_sizes(shape x, shape y)
     int64_t most = WINO_BYTES / (WINO * 4 * j.depth);
     most = most < 48 ? 48 : most > WINO_TILES ? WINO_TILES : most;
     const int64_t blocks = (j.tiles + most - 1) / most;
-    const int64_t chunks = j.depth <= 2 * WINO_DEPTH ? 1 : (j.depth + WINO_DEPTH - 1) / WINO_DEPTH;
+    const int64_t chunks = j.depth <= WINO_WHOLE ? 1 : (j.depth + WINO_DEPTH - 1) / WINO_DEPTH;
     j.block = round_up((j.tiles + blocks - 1) / blocks, TAIL_ROWS);
     j.chunk = round_up((j.depth + chunks - 1) / chunks, 16);
     j.row_step = j.chunk;
