@@ -120,7 +120,6 @@ M2M_API void m2m_model_close(m2m_model **model);
 typedef struct m2m_model_facts {
     const char *dir;             /* valid while the model is open, like all texts here */
     const char *kind;            /* "m2m-self", "m2m-dino", "text-to-image" */
-    const char *sha256;          /* of the U-Net's weight file, 64 hex digits; of the first one if sharded */
     int64_t parameters;          /* of the U-Net */
     int64_t weight_bytes;        /* of all components, as stored */
     int width, height;           /* pixels it was made for */
@@ -129,6 +128,11 @@ typedef struct m2m_model_facts {
 } m2m_model_facts;
 
 M2M_API void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts);
+
+/* SHA-256 of the U-Net's weight file, 64 hex digits (of a sharded one: of its files' sums, a line each), or
+ * "unreadable". The model's, valid while it is open. The first call reads the file: about a second for Stable
+ * Diffusion's. Any thread, several at once. */
+M2M_API const char *m2m_model_sha256(const m2m_model *model);
 
 /* ---- Generate ----------------------------------------------------------------------------------------------- */
 

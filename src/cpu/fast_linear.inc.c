@@ -2,37 +2,56 @@
  * parameter; a weight that is no parameter (tests, computed weights) is packed into scratch at every run. */
 
 /* What a pack holds; part of its key. */
-enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_STORED, PACK_WORDS, PACK_BYTES, PACK_WORDS_WINOGRAD };
+enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_WORDS, PACK_BYTES, PACK_WORDS_WINOGRAD };
+
+/* Four numbers each at from, from + step .. from + 3 step, as columns of to[0 .. 3]. */
+static inline void transpose_four(float *const to[4], const float *from, int64_t step)
+{
+    typedef float four __attribute__((vector_size(16)));
+    typedef float four_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
+    const four a = *(const four_unaligned *)from, b = *(const four_unaligned *)(from + step);
+    const four c = *(const four_unaligned *)(from + 2 * step), d = *(const four_unaligned *)(from + 3 * step);
+    const four ac = __builtin_shufflevector(a, c, 0, 4, 1, 5), bd = __builtin_shufflevector(b, d, 0, 4, 1, 5);
+    const four ca = __builtin_shufflevector(a, c, 2, 6, 3, 7), db = __builtin_shufflevector(b, d, 2, 6, 3, 7);
+    *(four_unaligned *)to[0] = __builtin_shufflevector(ac, bd, 0, 4, 1, 5);
+    *(four_unaligned *)to[1] = __builtin_shufflevector(ac, bd, 2, 6, 3, 7);
+    *(four_unaligned *)to[2] = __builtin_shufflevector(ca, db, 0, 4, 1, 5);
+    *(four_unaligned *)to[3] = __builtin_shufflevector(ca, db, 2, 6, 3, 7);
+}
+
+/* For `most` bytes of those left: a panel's rows are streams too short for the processor's own prefetching. */
+static inline void ask_bytes(const char *from, size_t left, size_t most)
+{
+    for (size_t i = 63; i < most + 63 && i < left; i += 64) __builtin_prefetch(from + i, 0, 3);
+}
 
 /* One panel of a forward weight w [O, depth, taps] of any float type: dst [taps][depth][TILE_COLS]. */
 static void pack_outputs(float *dst, const void *w, dtype type, int64_t j, int64_t n, int64_t taps, int64_t depth)
 {
     enum { CHUNK = 128 };
     const int64_t width = n - j < TILE_COLS ? n - j : TILE_COLS, row = taps * depth;
-    float t[TILE_COLS][CHUNK] = {{0}};
+    float t[TILE_COLS][CHUNK] = {{0}}, unused[TILE_COLS];
+    int64_t tap = 0, k = 0;
     for (int64_t q0 = 0; q0 < row; q0 += CHUNK) {
         const int64_t count = row - q0 < CHUNK ? row - q0 : CHUNK;
-        for (int64_t c = 0; c < width; c++)
-            widen(t[c], (const char *)w + (size_t)((j + c) * row + q0) * dtype_size(type), type, count);
-        for (int64_t q = 0; q < count; q++) {
-            const int64_t tap = (q0 + q) % taps, k = (q0 + q) / taps;
-            float *to = dst + (tap * depth + k) * TILE_COLS;
-            for (int c = 0; c < TILE_COLS; c++) to[c] = t[c][q];
+        for (int64_t c = 0; c < width; c++) {
+            const char *from = (const char *)w + (size_t)((j + c) * row + q0) * dtype_size(type);
+            ask_bytes(from + (size_t)CHUNK * dtype_size(type), (size_t)(row - q0 - count) * dtype_size(type),
+                      (size_t)CHUNK * dtype_size(type));
+            widen(t[c], from, type, count);
+        }
+        for (int64_t q = 0; q < count; q += 4) {
+            float *to[4];
+            for (int i = 0; i < 4; i++) {
+                to[i] = q + i < count ? dst + (tap * depth + k) * TILE_COLS : unused;
+                if (++tap < taps) continue;
+                tap = 0;
+                k++;
+            }
+            for (int c = 0; c < TILE_COLS; c += 4)
+                transpose_four((float *const[]){to[0] + c, to[1] + c, to[2] + c, to[3] + c}, &t[c][q], CHUNK);
         }
     }
-}
-
-/* The same of 16-bit elements, as they are. */
-static void pack_stored(uint16_t *dst, const uint16_t *w, int64_t j, int64_t n, int64_t taps, int64_t depth)
-{
-    const int64_t width = n - j < TILE_COLS ? n - j : TILE_COLS, row = depth * taps;
-    w += j * row;
-    for (int64_t k = 0; k < depth; k++)
-        for (int64_t t = 0; t < taps; t++, w++) {
-            uint16_t *to = dst + (t * depth + k) * TILE_COLS;
-            for (int64_t c = 0; c < width; c++) to[c] = w[c * row];
-            for (int64_t c = width; c < TILE_COLS; c++) to[c] = 0;
-        }
 }
 
 typedef struct pack_weight_job {
@@ -71,48 +90,6 @@ static size_t weight_floats(const node *w, bool backward)
     return backward ? panels_size(s.dim[1], taps, s.dim[0]) : panels_size(s.dim[0], taps, s.dim[1]);
 }
 
-static void pack_stored_span(const void *ctx, span s, int worker)
-{
-    const pack_weight_job *p = ctx;
-    (void)worker;
-    for (int64_t j = s.first; j < s.end; j++)
-        pack_stored((uint16_t *)p->dst + j * TILE_COLS * p->taps * p->ni, p->w, j * TILE_COLS, p->no, p->taps, p->ni);
-}
-
-typedef struct unpack_job {
-    float *dst;
-    const uint16_t *from;
-    dtype type;
-    int64_t panel;
-} unpack_job;
-
-static void unpack_span(const void *ctx, span s, int worker)
-{
-    const unpack_job *u = ctx;
-    (void)worker;
-    widen(u->dst + s.first * u->panel, u->from + s.first * u->panel, u->type, (s.end - s.first) * u->panel);
-}
-
-/* A compact weight of 16 bits is kept as panels in its own type, which cost no more than the pages of its data, and
- * becomes floats in scratch at every run. Floats of its own layout would have to be gathered each time. */
-static const float *unpacked_weight(const call *c, float *scratch)
-{
-    const param *p = c->weight[1];
-    const shape w = c->n->in[1]->shape;
-    const int64_t taps = w.rank == 4 ? w.dim[2] * w.dim[3] : 1, panels = (w.dim[0] + TILE_COLS - 1) / TILE_COLS;
-    const int64_t panel = TILE_COLS * taps * w.dim[1];
-    bool stale;
-    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, PACK_STORED, (size_t)(panels * panel) * 2, &stale);
-    if (stale) {
-        const pack_weight_job job = {e->data, p->data, p->type, w.dim[0], w.dim[1], taps};
-        run_spans(c->be, panels, 1, (double)panel, pack_stored_span, &job);
-        param_drop_pages(p);
-    }
-    const unpack_job job = {scratch, e->data, p->type, panel};
-    run_spans(c->be, panels, 1, (double)panel / 4, unpack_span, &job);
-    return scratch;
-}
-
 /* Input 1 packed: the kept copy of a parameter, made again when it changed, or one in scratch. The plan decided. */
 static const float *packed_weight(const call *c, bool backward, float *scratch)
 {
@@ -122,13 +99,12 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
     const int64_t taps = w->shape.rank == 4 ? w->shape.dim[2] * w->shape.dim[3] : 1;
     const int kind = backward ? PACK_BACKWARD : PACK_FORWARD;
     pack_table *packs = &cpu_of(c->be)->packs;
-    if (p && !backward && pack_has(packs, p, PACK_STORED)) return unpacked_weight(c, scratch);
     if (!p || !pack_has(packs, p, kind)) {
         check(!p || p->transient || p->compact, "%s: its packed copy was not reserved", p->name);
         const bool stored = p && !backward;    /* the forward packing reads any type */
         const void *data = stored ? p->data : operand(c, 1);
         pack_weight(c->be, scratch, data, stored ? p->type : DT_F32, no, ni, taps, backward);
-        if (stored) param_drop_pages(p);
+        if (stored && !p->compact) param_drop_pages(p);
         return scratch;
     }
     bool stale;
@@ -147,29 +123,21 @@ static const param *weight_param(const node *n)
     return w->op == OP_PARAM ? w->param : NULL;
 }
 
-/* That, if a packed copy of it is to be kept: of floats, more than a compact one may. */
+/* That, if a packed copy of it is to be kept. A compact one's takes more than its data: it is packed at every run,
+ * which costs little beside the products. */
 static const param *kept_param(const node *n)
 {
     const param *p = weight_param(n);
     return p && !p->transient && !p->compact ? p : NULL;
 }
 
-/* That, if panels of it are to be kept in its own type. */
-static const param *stored_param(const node *n)
-{
-    const param *p = weight_param(n);
-    return p && p->compact && dtype_size(p->type) == 2 ? p : NULL;
-}
-
 /* Memory is taken when the plan is made, so that a run can't fail. */
 static int reserve_weight(backend *be, const node *n, bool backward, m2m_error *err)
 {
-    const param *p = kept_param(n), *stored = backward ? NULL : stored_param(n);
-    if (!p && !stored) return 0;
-    const int kind = stored ? PACK_STORED : backward ? PACK_BACKWARD : PACK_FORWARD;
-    const size_t bytes = weight_floats(n->in[1], backward) * (stored ? 2 : sizeof(float));
-    if (stored) p = stored;
-    if (pack_reserve(&cpu_of(be)->packs, p, kind, bytes)) return 0;
+    const param *p = kept_param(n);
+    if (!p) return 0;
+    const size_t bytes = weight_floats(n->in[1], backward) * sizeof(float);
+    if (pack_reserve(&cpu_of(be)->packs, p, backward ? PACK_BACKWARD : PACK_FORWARD, bytes)) return 0;
     return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", p->name, bytes);
 }
 
@@ -199,7 +167,8 @@ enum {
 
 typedef struct gated {
     product p;                        /* n: of both halves; c is set piece by piece */
-    float *out;                       /* [m, n/2] */
+    float *out;                       /* [m, n/2], rows out_step apart */
+    int64_t out_step, bias_gap;       /* bias: what lies between those of both halves */
     float *own;                       /* per thread: GATED_FLOATS */
 } gated;
 
@@ -212,7 +181,7 @@ static bool gated_fit(const node *then)
 static void gated_result(const gated *g, span r, int64_t j, int64_t width, const float *own)
 {
     for (int64_t i = r.first; i < r.end; i++, own += 2 * GATED_COLS)
-        geglu_row(g->out + i * (g->p.n / 2) + j, own, own + GATED_COLS, width);
+        geglu_row(g->out + i * g->out_step + j, own, own + GATED_COLS, width);
 }
 
 /* p with its columns from first on in own's part for columns (0) or gates (1). */
@@ -239,7 +208,8 @@ static void gated_span(const void *ctx, span s, int worker)
             const int64_t width = cols.end - j < GATED_COLS ? cols.end - j : GATED_COLS;
             for (int part = 0; part < 2; part++) {
                 const int64_t first = j + part * (p->n / 2);
-                const product q = gated_half(p, r, first, part, own);
+                product q = gated_half(p, r, first, part, own);
+                if (part && q.bias) q.bias += g->bias_gap;
                 product_part(&q, r, (span){first, first + width});
             }
             gated_result(g, r, j, width, own);
@@ -247,10 +217,33 @@ static void gated_span(const void *ctx, span s, int worker)
     }
 }
 
+/* ---- a weight without a kept copy is packed some columns at a time, which stay in cache until they are used ---- */
+
+enum { PASS_FLOATS = 1 << 18 };
+
+/* Columns of a pass over a layer of `cols` columns and depth k, each with so many parts (a gate too). */
+static int64_t pass_cols(int64_t cols, int64_t k, int64_t parts)
+{
+    const int64_t fit = PASS_FLOATS / (k * parts) / TILE_WIDE * TILE_WIDE, least = fit > TILE_WIDE ? fit : TILE_WIDE;
+    return least < cols ? least : cols;
+}
+
 static size_t linear_scratch(const backend *be, const node *n)
 {
     (void)be;
-    return unpacked_bytes(n, false);
+    const int64_t k = n->in[1]->shape.dim[1], no = n->in[1]->shape.dim[0];
+    const int64_t one = pass_cols(no, k, 1), two = 2 * pass_cols(no, k, 2);    /* a graph may give it a gate */
+    const size_t all = weight_floats(n->in[1], false), pass = panels_size(one > two ? one : two, 1, k);
+    return kept_param(n) ? 0 : (all < pass ? all : pass) * sizeof(float);
+}
+
+static void pack_columns(const call *c, span cols, float *to)
+{
+    const param *p = c->weight[1];
+    const int64_t ni = c->n->in[1]->shape.dim[1];
+    const dtype type = p ? p->type : DT_F32;
+    const char *w = p ? p->data : operand(c, 1);
+    pack_weight(c->be, to, w + (size_t)(cols.first * ni) * dtype_size(type), type, cols.end - cols.first, ni, 1, false);
 }
 
 static size_t linear_fuses(const backend *be, const node *n, const node *then)
@@ -265,20 +258,34 @@ static int linear_prepare(backend *be, const node *n, void **state, m2m_error *e
     return reserve_weight(be, n, false, err);
 }
 
-static void fast_linear(const call *c)
+/* Columns cols of the result, out of no. b: their packed weights, or NULL: those are packed here. */
+static void linear_pass(const call *c, span cols, int64_t no, const float *b)
 {
-    const int64_t ni = shape_last(c->n->in[0]->shape), no = shape_last(c->n->shape);
+    const int64_t ni = shape_last(c->n->in[0]->shape), parts = c->then ? 2 : 1, width = cols.end - cols.first;
     const matrix x = {operand(c, 0), ni};
-    product p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni,
-                       .b = packed_weight(c, false, c->scratch), .bias = operand(c, 2), .c = c->out, .ldc = no,
-                       .rows = matrix_rows, .ctx = &x};
+    const float *bias = operand(c, 2);
+    float *scratch = c->scratch, *out = (float *)c->out + cols.first;
+    for (int64_t i = 0; !b && i < parts; i++)
+        pack_columns(c, (span){i * no + cols.first, i * no + cols.end}, scratch + i * width * ni);
+    product p = {.m = shape_rows(c->n->shape), .n = parts * width, .taps = 1, .depth = ni, .b = b ? b : scratch,
+                 .bias = bias ? bias + cols.first : NULL, .c = out, .ldc = no, .rows = matrix_rows, .ctx = &x};
     if (!c->then) {
         product_all(c->be, &p);
         return;
     }
-    gated g = {.p = p, .out = c->out, .own = (float *)((char *)c->scratch + linear_scratch(c->be, c->n))};
-    product_share(c->be, &g.p, BLOCK_ROWS, p.n / 2);
+    gated g = {.p = p, .out = out, .out_step = no, .bias_gap = no - width,
+               .own = (float *)((char *)c->scratch + linear_scratch(c->be, c->n))};
+    product_share(c->be, &g.p, BLOCK_ROWS, width);
     run_spans(c->be, g.p.blocks * g.p.groups, 1, product_work(&g.p), gated_span, &g);
+}
+
+static void fast_linear(const call *c)
+{
+    const int64_t parts = c->then ? 2 : 1, no = shape_last(c->n->shape) / parts;
+    const float *b = kept_param(c->n) ? packed_weight(c, false, NULL) : NULL;
+    const int64_t wide = b ? no : pass_cols(no, c->n->in[1]->shape.dim[1], parts);
+    for (int64_t j = 0; j < no; j += wide) linear_pass(c, (span){j, j + wide < no ? j + wide : no}, no, b);
+    if (!b && c->weight[1] && !c->weight[1]->compact) param_drop_pages(c->weight[1]);
 }
 
 static size_t linear_dx_scratch(const backend *be, const node *n)

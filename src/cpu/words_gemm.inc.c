@@ -344,7 +344,7 @@ static void words_gated_all(const backend *be, const words_product *w, float *ou
 {
     words_gated q = {.w = *w};
     product_share(be, &q.w.p, words_block(w->p.depth, w->width->each), w->p.n / 2);
-    q.g = (gated){.p = q.w.p, .out = out, .own = own};
+    q.g = (gated){.p = q.w.p, .out = out, .out_step = q.w.p.n / 2, .own = own};
     run_spans(be, q.w.p.blocks * q.w.p.groups, 1, product_work(&q.w.p) / 2, words_gated_span, &q);
 }
 

@@ -42,6 +42,7 @@ static int tell_plan(const generation *q, m2m_error *err)
 {
     if (!q->calls || !q->calls->plan) return 0;
     int64_t bytes = q->m->facts.weight_bytes + (int64_t)pixels_bytes(q->decoder), per_image = 0;
+    if (from_text(q)) bytes -= (int64_t)paramset_bytes(q->m->text.params);    /* its work is done */
     if (q->painter) bytes += (int64_t)painter_bytes(q->painter);
     if (q->rollout) {
         bytes += (int64_t)rollout_bytes(q->rollout);
@@ -172,6 +173,7 @@ static int make_one(generation *q, int i, m2m_image *made, m2m_error *err)
     q->index = i;
     int status = denoise(q, i, noise ? noise : q->noise + i * q->floats, err);
     free(noise);
+    weights_drop(q->m->unet.weights);    /* their pages come back with the next image; the decoder takes the room */
     if (!status) status = pixels_decode(q->decoder, latent, q->image, err);
     if (!status) status = image_from_chw(made, q->image, q->width, q->height, err);
     if (!status) status = remember(q, i, made, err);

@@ -66,8 +66,9 @@ static int open_models(maker *m, const char *dir, m2m_error *err)
     if (!status) status = vae_model_open(&m->vae, dir, true, err);
     if (!status) status = pipeline_schedule(&m->schedule, dir, err);
     if (status) return status;
-    model_keep_small(m->text.params);
-    model_keep_small(m->unet.params);
+    model_keep_small(m->text.params, m->text.params);
+    model_keep_small(m->unet.params, m->unet.params);
+    model_keep_small(m->vae.params, m->unet.params);
     const unet_config *u = &m->unet.config;
     if (u->in_channels != m->vae.config.latent_channels)
         return fail(err, M2M_ESHAPE, "%s: the U-Net takes %d channels, the VAE gives %d", dir, u->in_channels,

@@ -120,7 +120,7 @@ static int measure(m2m_model *m, m2m_error *err)
     int status = context_bytes_of(m, side, length, &context, err);
     if (!status)
         m->facts = (m2m_model_facts){
-            .dir = m->dir, .kind = kinds[variant], .sha256 = m->sha256,
+            .dir = m->dir, .kind = kinds[variant],
             .parameters = paramset_elements(m->unet.params),
             .weight_bytes = (int64_t)bytes,
             .width = side * f, .height = side * f,
@@ -130,9 +130,9 @@ static int measure(m2m_model *m, m2m_error *err)
     return status;
 }
 
-void model_keep_small(paramset *params)
+void model_keep_small(paramset *params, const paramset *beside)
 {
-    bool large = paramset_bytes(params) > (size_t)512 << 20;
+    bool large = paramset_bytes(beside) > (size_t)512 << 20;
     for (int i = 0; i < paramset_count(params); i++) {
         param *p = paramset_at(params, i);
         if (large && p->type != DT_F32 && p->mapped) p->compact = true;
@@ -145,7 +145,7 @@ static int open_text(m2m_model *m, m2m_error *err)
     int status = dir ? tokenizer_open(&m->tokenizer, dir, err) : fail(err, M2M_ENOMEM, "no memory for a path");
     free(dir);
     if (!status) status = text_model_open(&m->text, m->dir, true, err);
-    if (!status) model_keep_small(m->text.params);
+    if (!status) model_keep_small(m->text.params, m->text.params);
     if (!status && m->text.config.width != m->unet.config.cross_dim)
         status = fail(err, M2M_ESHAPE, "%s: the U-Net takes text states %d wide, the text encoder gives %d", m->dir,
                       m->unet.config.cross_dim, m->text.config.width);
@@ -172,9 +172,10 @@ static int open_parts(m2m_model *m, m2m_error *err)
         status = fail(err, M2M_EUNSUPPORTED, "%s: _class_name is %s, wanted M2MPipeline or StableDiffusionPipeline",
                       m->dir, class_name);
     if (!status) status = unet_model_open(&m->unet, m->dir, true, err);
-    if (!status) model_keep_small(m->unet.params);
+    if (!status) model_keep_small(m->unet.params, m->unet.params);
     if (!status) status = open_condition(m, text, err);
     if (!status) status = vae_model_open(&m->vae, m->dir, true, err);
+    if (!status) model_keep_small(m->vae.params, m->unet.params);
     if (!status) status = pipeline_schedule(&m->schedule, m->dir, err);
     if (!status && m->unet.config.in_channels != m->vae.config.latent_channels)
         status = fail(err, M2M_ESHAPE, "%s: the U-Net takes %d channels, the VAE gives %d", m->dir,
@@ -231,10 +232,15 @@ int model_latent_side(const m2m_model *m) { return m->unet.config.sample_size; }
 
 void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts)
 {
+    *facts = model->facts;
+}
+
+const char *m2m_model_sha256(const m2m_model *model)
+{
     m2m_model *m = (m2m_model *)model;    /* the sum is part of what the model is; only when it is known changes */
     pthread_mutex_lock(&m->lock);
     if (!*m->sha256 && weights_identity(m->unet.weights, m->sha256, NULL))
         snprintf(m->sha256, sizeof m->sha256, "unreadable");
     pthread_mutex_unlock(&m->lock);
-    *facts = m->facts;
+    return m->sha256;
 }

@@ -25,9 +25,9 @@ struct m2m_model {
 /* Side of the U-Net's own latents, and the pixels they stand for. */
 int model_latent_side(const m2m_model *m);
 
-/* More than 512 MiB of 16-bit weights (Stable Diffusion's size) are not kept as floats, which would take twice that,
- * but unpacked at every use. Before any plan is made. */
-void model_keep_small(paramset *params);
+/* 16-bit weights in a file's map are not kept as floats but packed from there at every use, where those of `beside`
+ * (their own, or the largest model's) take more than 512 MiB, as Stable Diffusion's. Before any plan is made. */
+void model_keep_small(paramset *params, const paramset *beside);
 
 /* Tokens of a text: what the tokenizer (model_max_length, if it has one) and the encoder's positions allow. */
 int text_length(const struct tokenizer *t, const text_model *m);

@@ -46,6 +46,7 @@ static int make_states(generation *q, int length, m2m_error *err)
     if (!status) status = encode(q, t, length, err);
     text_states_free(t);
     be->close(be);
+    weights_drop(q->m->text.weights);
     return status;
 }
 

@@ -109,7 +109,7 @@ static cJSON *settings(const sets_job *j)
     snprintf(size, sizeof size, "%dx%d", j->view.width, j->view.height);
     bool good = all && s && cJSON_AddStringToObject(s, "version", M2M_VERSION_TEXT) &&
                 cJSON_AddStringToObject(s, "model", path_base(facts.dir)) &&
-                cJSON_AddStringToObject(s, "model_sha256", facts.sha256) &&
+                cJSON_AddStringToObject(s, "model_sha256", m2m_model_sha256(j->model)) &&
                 cJSON_AddStringToObject(s, "data", path_base(j->data_path)) &&
                 cJSON_AddStringToObject(s, "data_fingerprint", print);
     while (good && all->child) {

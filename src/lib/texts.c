@@ -16,6 +16,7 @@
 #include <string.h>
 
 typedef struct record {
+    const m2m_model *model;
     const m2m_generate_options *options;
     m2m_model_facts facts;
     const m2m_image *given, *made;
@@ -52,7 +53,7 @@ static char *parameters_text(const record *r)
     str_add(&s, ", CFG scale: ");
     str_number(&s, o->guidance);
     str_printf(&s, ", Seed: %lld, Size: %dx%d, Model hash: %.10s", (long long)o->seed, img->width, img->height,
-               r->facts.sha256);
+               m2m_model_sha256(r->model));
     add_value(&s, "Model", path_base(r->facts.dir));
     if (strcmp(o->rng, "m2m")) add_value(&s, "RNG", o->rng);
     str_add(&s, ", Version: m2m " M2M_VERSION_TEXT);
@@ -107,7 +108,7 @@ static bool add_facts(cJSON *o, const record *r)
         cJSON_AddStringToObject(o, "version", M2M_VERSION_TEXT),
         cJSON_AddStringToObject(o, "commit", M2M_COMMIT_TEXT),
         cJSON_AddStringToObject(o, "model", path_base(r->facts.dir)),
-        cJSON_AddStringToObject(o, "model_sha256", r->facts.sha256),
+        cJSON_AddStringToObject(o, "model_sha256", m2m_model_sha256(r->model)),
         cJSON_AddStringToObject(o, "variant", r->facts.kind),
         cJSON_AddNumberToObject(o, "seed", (double)q->seed),
         cJSON_AddStringToObject(o, "rng", q->rng),
@@ -162,7 +163,7 @@ int m2m_generate_texts(const m2m_model *model, const m2m_image *given, int n_giv
                        const m2m_generate_options *options, int index, const m2m_image *made, m2m_text texts[2],
                        m2m_error *err)
 {
-    record r = {.options = options, .given = given, .made = made, .n_given = n_given, .index = index};
+    record r = {.model = model, .options = options, .given = given, .made = made, .n_given = n_given, .index = index};
     if (index < 0 || index >= options->n || !made[index].data)
         return fail(err, M2M_EINVAL, "image %d is not made: it has no record", index);
     m2m_model_get_facts(model, &r.facts);

@@ -343,5 +343,5 @@ int64_t weights_bytes(const weights *w)
 
 void weights_drop(const weights *w)
 {
-    for (int i = 0; i < w->n_files; i++) safetensors_drop(w->files[i]);
+    for (int i = 0; w && i < w->n_files; i++) safetensors_drop(w->files[i]);
 }

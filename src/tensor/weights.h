@@ -44,6 +44,6 @@ int weights_sha256(const weights *w, int i, char text[SHA256_HEX], m2m_error *er
 /* Names all the files: of one, its SHA-256; of several, the SHA-256 of their sums' digits, each with a line feed. */
 int weights_identity(const weights *w, char text[SHA256_HEX], m2m_error *err);
 int64_t weights_bytes(const weights *w);               /* of all files */
-void weights_drop(const weights *w);                   /* the pages are not needed soon */
+void weights_drop(const weights *w);                   /* the pages are not needed soon; NULL: nothing */
 
 #endif

@@ -117,7 +117,7 @@ static int open_models(set_task *s, m2m_error *err)
     if (!status && o->flip && s->unet.config.condition == CONDITION_CAMERA)
         status = fail(err, M2M_EINVAL, "flip: a mirrored image has no camera; wanted false with condition camera");
     if (!status) status = params_prepare(s->unet.params, (uint64_t)o->seed, o->train_only, err);
-    if (!status && s->unet.weights) weights_drop(s->unet.weights);    /* copied, as far as they are trained */
+    if (!status) weights_drop(s->unet.weights);    /* copied, as far as they are trained */
     return status;
 }
 

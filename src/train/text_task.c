@@ -221,7 +221,7 @@ static int open_models(text_task *t, m2m_error *err)
                       t->unet.config.out_channels, t->unet.config.in_channels);
     if (!status) status = train_schedule(&t->schedule, t->from, o, err);
     if (!status) status = params_prepare(t->unet.params, (uint64_t)o->seed, o->train_only, err);
-    if (!status && t->unet.weights) weights_drop(t->unet.weights);    /* copied, as far as they are trained */
+    if (!status) weights_drop(t->unet.weights);    /* copied, as far as they are trained */
     return status;
 }
 
