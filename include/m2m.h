@@ -112,8 +112,9 @@ typedef struct m2m_model m2m_model;
 /* Opens a model directory in diffusers' layout (model_index.json; float32, float16 or bfloat16 safetensors, also
  * sharded), or a single-file Stable Diffusion checkpoint (.safetensors) with a tokenizer (tokenizer/, or vocab.json and
  * merges.txt) in its folder. dir NULL: the embedded model (looked for beside the program, in the source tree, and
- * where it was installed). Weights are mapped, not read. Every tensor is accounted for: a missing, unknown or misshapen
- * one is M2M_ESHAPE and named. */
+ * where it was installed). Weights are mapped, not read: while the model is open
+ * their files may be replaced (renamed over) or removed, not overwritten or cut short. Every tensor is accounted for: a
+ * missing, unknown or misshapen one is M2M_ESHAPE and named. */
 M2M_API int m2m_model_open(m2m_model **model, const char *dir, m2m_error *err);
 M2M_API void m2m_model_close(m2m_model **model);
 
@@ -129,9 +130,9 @@ typedef struct m2m_model_facts {
 
 M2M_API void m2m_model_get_facts(const m2m_model *model, m2m_model_facts *facts);
 
-/* SHA-256 of the U-Net's weight file, 64 hex digits (of a sharded one: of its files' sums, a line each), or
- * "unreadable". The model's, valid while it is open. The first call reads the file: about a second for Stable
- * Diffusion's. Any thread, several at once. */
+/* SHA-256 of the U-Net's weight file, 64 hex digits (of a sharded one: of its files' sums, a line each). The
+ * model's, valid while it is open. The first call reads the file: about a second for Stable Diffusion's. Any thread,
+ * several at once. */
 M2M_API const char *m2m_model_sha256(const m2m_model *model);
 
 /* ---- Generate ----------------------------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@ static size_t zeros_bytes(int64_t channels)
 static size_t conv_scratch(const backend *be, const node *n, bool backward)
 {
     const shape x = n->in[0]->shape, w = n->in[1]->shape, y = n->shape;
-    const size_t plain = zeros_bytes(x.dim[3]) + unpacked_bytes(n, backward);
+    const size_t plain = zeros_bytes(x.dim[3]) + pack_scratch(n, backward);
     return plain + (wino_fits(w, x, y, n->attr.stride) ? wino_bytes(be, x, y) : 0);
 }
 
@@ -19,7 +19,7 @@ static void conv_run(const call *c, bool backward)
 {
     const attr *a = &c->n->attr;
     const shape x = c->n->in[0]->shape, w = c->n->in[1]->shape, y = c->n->shape;
-    const size_t zeros = zeros_bytes(x.dim[3]), packed = unpacked_bytes(c->n, backward);
+    const size_t zeros = zeros_bytes(x.dim[3]), packed = pack_scratch(c->n, backward);
     char *scratch = c->scratch;
     memset(scratch, 0, zeros);
     conv_view v = {x.dim[1], x.dim[2], x.dim[3], y.dim[1], y.dim[2], w.dim[3], a->stride, a->pad[0], a->pad[2],

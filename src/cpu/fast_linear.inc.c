@@ -141,7 +141,7 @@ static int reserve_weight(backend *be, const node *n, bool backward, m2m_error *
     return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", p->name, bytes);
 }
 
-static size_t unpacked_bytes(const node *n, bool backward)
+static size_t pack_scratch(const node *n, bool backward)
 {
     return kept_param(n) ? 0 : weight_floats(n->in[1], backward) * sizeof(float);
 }
@@ -291,7 +291,7 @@ static void fast_linear(const call *c)
 static size_t linear_dx_scratch(const backend *be, const node *n)
 {
     (void)be;
-    return unpacked_bytes(n, true);
+    return pack_scratch(n, true);
 }
 
 static int linear_dx_prepare(backend *be, const node *n, void **state, m2m_error *err)

@@ -49,17 +49,16 @@ static const char *known_file(const char *found)
     return NULL;
 }
 
-static int tell_files(const teller *t, const weights *w, m2m_error *err)
+static void tell_files(const teller *t, const weights *w)
 {
     for (int i = 0; i < weights_files(w); i++) {
         char sum[SHA256_HEX], size[TEXT_SIZE];
         say(t, "  %s  %s", path_base(safetensors_path(weights_file(w, i))),
             bytes_text((int64_t)safetensors_bytes(weights_file(w, i)), size, sizeof size));
-        int status = t->sums ? weights_sha256(w, i, sum, err) : 0;
-        if (status) return status;
-        if (t->sums) say(t, "  sha256 %s  (%s)", sum, known_file(sum) ? known_file(sum) : "no file known to m2m");
+        if (!t->sums) continue;
+        safetensors_sha256(weights_file(w, i), sum);
+        say(t, "  sha256 %s  (%s)", sum, known_file(sum) ? known_file(sum) : "no file known to m2m");
     }
-    return 0;
 }
 
 static void tell_tensors(const teller *t, const paramset *params)
@@ -124,7 +123,7 @@ static int tell_unet(const teller *t, const char *dir, m2m_error *err)
     if (u->variant != SET_NONE) say(t, "  task condition %s", condition_name(u->condition));
     tell_tensors(t, m.params);
     if (u->variant == SET_SELF) status = tell_context(t, &m, err);
-    if (!status && !file_exists(dir)) status = tell_files(t, m.weights, err);
+    if (!status && !file_exists(dir)) tell_files(t, m.weights);
     unet_model_close(&m);
     return status;
 }
@@ -139,7 +138,7 @@ static int tell_vae(const teller *t, const char *dir, m2m_error *err)
         (double)v->scaling_factor);
     tell_widths(t, "block_out_channels", v->width, v->blocks);
     tell_tensors(t, m.params);
-    if (!file_exists(dir)) status = tell_files(t, m.weights, err);
+    if (!file_exists(dir)) tell_files(t, m.weights);
     vae_model_close(&m);
     return status;
 }
@@ -153,7 +152,7 @@ static int tell_encoder(const teller *t, const char *dir, m2m_error *err)
     say(t, "image_encoder: DINOv2, %d layers of %d, %d heads, %s, patches of %d, made for images of %d", d->layers,
         d->width, d->heads, d->swiglu ? "SwiGLU" : "MLP", d->patch_size, d->image_size);
     tell_tensors(t, m.params);
-    status = tell_files(t, m.weights, err);
+    tell_files(t, m.weights);
     encoder_model_close(&m);
     return status;
 }
@@ -167,7 +166,7 @@ static int tell_text(const teller *t, const char *dir, m2m_error *err)
     say(t, "text_encoder: CLIPTextModel, %d layers of %d, %d heads, %s, %d positions, vocabulary of %d", c->layers,
         c->width, c->heads, c->quick ? "quick_gelu" : "gelu", c->positions, c->vocabulary);
     tell_tensors(t, m.params);
-    if (!file_exists(dir)) status = tell_files(t, m.weights, err);
+    if (!file_exists(dir)) tell_files(t, m.weights);
     text_model_close(&m);
     return status;
 }
@@ -195,9 +194,9 @@ static int tell_clip(const teller *t, const char *dir, m2m_error *err)
     say(t, "  texts: %d layers of %d, %d heads, %d positions, vocabulary of %d", c->text.layers, c->text.width,
         c->text.heads, c->text.positions, c->text.vocabulary);
     tell_tensors(t, m.params);
-    status = tell_files(t, m.weights, err);
+    tell_files(t, m.weights);
     clip_model_close(&m);
-    return status || !has(dir, "vocab.json", file_exists) ? status : tell_tokenizer(t, dir, err);
+    return has(dir, "vocab.json", file_exists) ? tell_tokenizer(t, dir, err) : 0;
 }
 
 static int tell_schedule(const teller *t, const char *dir, m2m_error *err)
@@ -290,7 +289,8 @@ static int tell_checkpoint(const teller *t, const weights *w, m2m_error *err)
     if (!status) status = tell_vae(t, path, err);
     if (!status) status = tell_text(t, path, err);
     if (!status) status = tell_schedule(t, path, err);
-    return status ? status : tell_files(t, w, err);
+    if (!status) tell_files(t, w);
+    return status;
 }
 
 static void list_tensors(const teller *t, const weights *w)
@@ -312,7 +312,7 @@ static int tell_file(const teller *t, const char *path, m2m_error *err)
         status = tell_checkpoint(t, w, err);
     } else {
         list_tensors(t, w);
-        status = tell_files(t, w, err);
+        tell_files(t, w);
     }
     weights_close(&w);
     return status;

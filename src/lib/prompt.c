@@ -34,7 +34,7 @@ static int encode(generation *q, text_states *t, int length, m2m_error *err)
     return status;
 }
 
-/* With a backend of its own, which takes the encoder's unpacked weights with it when it goes. */
+/* With a backend of its own, which takes what it made of the encoder's weights with it when it goes. */
 static int make_states(generation *q, int length, m2m_error *err)
 {
     const m2m_generate_options *o = q->o;

@@ -274,6 +274,21 @@ m2m_text safetensors_meta_at(const safetensors *s, int i)
     return (m2m_text){m->string, m->valuestring};
 }
 
+void safetensors_sha256(const safetensors *s, char text[SHA256_HEX])
+{
+    enum { PIECE = 16 << 20 };
+    struct sha256_ctx all;
+    uint8_t digest[SHA256_BYTES];
+    sha256_init(&all);
+    for (size_t at = 0; at < s->map.size; at += PIECE) {
+        const size_t size = s->map.size - at < PIECE ? s->map.size - at : PIECE;
+        sha256_add(&all, (const char *)s->map.data + at, size);
+        file_map_drop(&s->map, at, size);
+    }
+    sha256_digest(&all, sizeof digest, digest);
+    sha256_hex(digest, text);
+}
+
 void safetensors_drop(const safetensors *s)
 {
     file_map_drop(&s->map, 0, s->map.size);

@@ -10,7 +10,6 @@
 #ifndef TENSOR_WEIGHTS_H
 #define TENSOR_WEIGHTS_H
 
-#include "base/sha256.h"
 #include "tensor/safetensors.h"
 
 typedef struct weights weights;
@@ -39,10 +38,9 @@ int weights_show(weights *w, weights_view *views, int n, m2m_error *err);
 const char *weights_path(const weights *w);            /* what was opened: the file or the index */
 int weights_files(const weights *w);                   /* safetensors files: 1 or more */
 const safetensors *weights_file(const weights *w, int i);
-/* SHA-256 of file i; takes seconds per gigabyte. Errors: M2M_EIO. */
-int weights_sha256(const weights *w, int i, char text[SHA256_HEX], m2m_error *err);
-/* Names all the files: of one, its SHA-256; of several, the SHA-256 of their sums' digits, each with a line feed. */
-int weights_identity(const weights *w, char text[SHA256_HEX], m2m_error *err);
+/* Names all the files: of one, its SHA-256; of several, the SHA-256 of their sums' digits, each with a line feed. Takes
+ * most of a second per gigabyte. */
+void weights_identity(const weights *w, char text[SHA256_HEX]);
 int64_t weights_bytes(const weights *w);               /* of all files */
 void weights_drop(const weights *w);                   /* the pages are not needed soon; NULL: nothing */
 
