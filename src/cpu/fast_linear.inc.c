@@ -90,6 +90,24 @@ static size_t weight_floats(const node *w, bool backward)
     return backward ? panels_size(s.dim[1], taps, s.dim[0]) : panels_size(s.dim[0], taps, s.dim[1]);
 }
 
+/* Columns cols of input 1 packed for the forward pass, from whatever type a parameter is stored in. */
+static void pack_columns(const call *c, span cols, float *to)
+{
+    const param *p = c->weight[1];
+    const shape s = c->n->in[1]->shape;
+    const int64_t ni = s.dim[1], taps = s.rank == 4 ? s.dim[2] * s.dim[3] : 1;
+    const dtype type = p ? p->type : DT_F32;
+    const char *w = p ? p->data : operand(c, 1);
+    pack_weight(c->be, to, w + (size_t)(cols.first * ni * taps) * dtype_size(type), type, cols.end - cols.first, ni,
+                taps, false);
+}
+
+/* After every column of a weight that has no kept copy: a compact one's pages serve the next run. */
+static void columns_packed(const call *c)
+{
+    if (c->weight[1] && !c->weight[1]->compact) param_drop_pages(c->weight[1]);
+}
+
 /* Input 1 packed: the kept copy of a parameter, made again when it changed, or one in scratch. The plan decided. */
 static const float *packed_weight(const call *c, bool backward, float *scratch)
 {
@@ -101,15 +119,17 @@ static const float *packed_weight(const call *c, bool backward, float *scratch)
     pack_table *packs = &cpu_of(c->be)->packs;
     if (!p || !pack_has(packs, p, kind)) {
         check(!p || p->transient || p->compact, "%s: its packed copy was not reserved", p->name);
-        const bool stored = p && !backward;    /* the forward packing reads any type */
-        const void *data = stored ? p->data : operand(c, 1);
-        pack_weight(c->be, scratch, data, stored ? p->type : DT_F32, no, ni, taps, backward);
-        if (stored && !p->compact) param_drop_pages(p);
+        if (backward) {
+            pack_weight(c->be, scratch, operand(c, 1), DT_F32, no, ni, taps, true);
+            return scratch;
+        }
+        pack_columns(c, (span){0, no}, scratch);
+        columns_packed(c);
         return scratch;
     }
     bool stale;
     pack_entry *e = pack_get(packs, p, kind, weight_floats(w, backward) * sizeof(float), &stale);
-    if (stale && !backward) pack_weight(c->be, e->data, p->data, p->type, no, ni, taps, false);
+    if (stale && !backward) pack_columns(c, (span){0, no}, e->data);
     if (stale && backward) pack_weight(c->be, e->data, c->be->param_data(c->be, p), DT_F32, no, ni, taps, true);
     if (stale) param_drop_pages(p);
     return e->data;
@@ -237,15 +257,6 @@ static size_t linear_scratch(const backend *be, const node *n)
     return kept_param(n) ? 0 : (all < pass ? all : pass) * sizeof(float);
 }
 
-static void pack_columns(const call *c, span cols, float *to)
-{
-    const param *p = c->weight[1];
-    const int64_t ni = c->n->in[1]->shape.dim[1];
-    const dtype type = p ? p->type : DT_F32;
-    const char *w = p ? p->data : operand(c, 1);
-    pack_weight(c->be, to, w + (size_t)(cols.first * ni) * dtype_size(type), type, cols.end - cols.first, ni, 1, false);
-}
-
 static size_t linear_fuses(const backend *be, const node *n, const node *then)
 {
     if (!gated_fit(then)) return SIZE_MAX;
@@ -285,7 +296,7 @@ static void fast_linear(const call *c)
     const float *b = kept_param(c->n) ? packed_weight(c, false, NULL) : NULL;
     const int64_t wide = b ? no : pass_cols(no, c->n->in[1]->shape.dim[1], parts);
     for (int64_t j = 0; j < no; j += wide) linear_pass(c, (span){j, j + wide < no ? j + wide : no}, no, b);
-    if (!b && c->weight[1] && !c->weight[1]->compact) param_drop_pages(c->weight[1]);
+    if (!b) columns_packed(c);
 }
 
 static size_t linear_dx_scratch(const backend *be, const node *n)

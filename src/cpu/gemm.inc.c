@@ -176,6 +176,16 @@ static __attribute__((noinline)) void tile_twin_tail(const tile_job *j, const ro
 }
 #endif
 
+/* tile_rows of one panel. ask: the rows of the tile after it are asked for, and row holds twice a tile's. */
+static inline __attribute__((always_inline)) int tile_panel(bool ask, const tile_job *j, const row_ptr *row,
+                                                            const float *b)
+{
+    const int height = tile_height(j->rows, TILE_ROWS);
+    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, 1, ask, j, row, b);
+    else tile_rows_of(TAIL_ROWS, 1, ask, j, row, b);
+    return height;
+}
+
 /* Computes the next tile and says how many rows it took. Rows up to the tile's height are read: see block_rows. */
 static inline __attribute__((always_inline)) int tile_rows(const tile_job *j, const row_ptr *row, const float *b)
 {
@@ -187,19 +197,7 @@ static inline __attribute__((always_inline)) int tile_rows(const tile_job *j, co
         return height;
     }
 #endif
-    const int height = tile_height(j->rows, TILE_ROWS);
-    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, 1, false, j, row, b);
-    else tile_rows_of(TAIL_ROWS, 1, false, j, row, b);
-    return height;
-}
-
-/* The same of one panel, and the rows of the tile after it are asked for: row holds twice a tile's. */
-static inline __attribute__((always_inline)) int tile_rows_asking(const tile_job *j, const row_ptr *row, const float *b)
-{
-    const int height = tile_height(j->rows, TILE_ROWS);
-    if (height == TILE_ROWS) tile_rows_of(TILE_ROWS, 1, true, j, row, b);
-    else tile_rows_of(TAIL_ROWS, 1, true, j, row, b);
-    return height;
+    return tile_panel(false, j, row, b);
 }
 
 static inline __attribute__((always_inline)) void tile_columns_of(int height, const tile_job *j, const float *a,
@@ -241,14 +239,14 @@ typedef struct ahead {
 
 static inline void ask_lines(const float *from, int64_t floats)
 {
-    for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(from + i, 0, 2);
+    for (int64_t i = 0; i < floats; i += LINE) __builtin_prefetch(from + i, 0, 2);
 }
 
 /* panel: the next ones, or NULL, of so many floats; for few rows they would come all at once. */
 static ahead ahead_of(const float *panel, int64_t floats, int64_t rows)
 {
     const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    return (ahead){tiles < 4 ? NULL : panel, round_up(floats / tiles + 1, 16)};
+    return (ahead){tiles < 4 ? NULL : panel, round_up(floats / tiles + 1, LINE)};
 }
 
 static inline void ask_next(ahead *a)
@@ -262,7 +260,7 @@ static inline void ask_ahead(ahead *a, const float *c, int64_t ldc, int64_t rows
 {
     ask_next(a);
     for (int64_t i = 0; i < TILE_ROWS && i < rows; i++)
-        for (int64_t k = 0; k < cols; k += 16) __builtin_prefetch(c + i * ldc + k, 1, 3);
+        for (int64_t k = 0; k < cols; k += LINE) __builtin_prefetch(c + i * ldc + k, 1, 3);
 }
 
 /* The rows of the tile after this one. */

@@ -20,7 +20,7 @@ enum {
     WINO_ASKS = V != 16,             /* asks for the next tile's input, which lies in L3 */
     WINO_TILES = 192,                /* of a block, at most */
     WINO_BYTES = 8 << 20,            /* of a block's transformed input, about */
-    WINO_U_STEP = WINO_WHOLE * TILE_COLS + 16,   /* between the products of a chunk's transformed weights: odd_lines */
+    WINO_U_STEP = WINO_WHOLE * TILE_COLS + LINE,   /* between products of transformed weights: odd_lines */
 };
 
 #define WINO_LOW 0.70710678f      /* 1/sqrt(2) */
@@ -49,7 +49,7 @@ typedef struct wino_job {
 /* At least `floats`, an odd number of cache lines. */
 static int64_t odd_lines(int64_t floats)
 {
-    return ((floats + 15) / 16 | 1) * 16;
+    return ((floats + LINE - 1) / LINE | 1) * LINE;
 }
 
 static inline __attribute__((always_inline)) void wino_input(vf *d, int step)
@@ -152,21 +152,21 @@ static inline __attribute__((always_inline)) void wino_transform_weight(const wi
     }
 }
 
-/* Products f of sums [36][block][TILE_COLS] (+)= the block's tiles t, channels k0 .. k0+count-1 of one chunk, by u
- * [f][count][TILE_COLS]. */
-static __attribute__((noinline)) void wino_multiply(const wino_job *j, const float *u, span f, int64_t k0,
+/* Products fs of sums [36][block][TILE_COLS] (+)= the block's tiles t, channels k0 .. k0+count-1 of one chunk, by u
+ * [fs][count][TILE_COLS]. */
+static __attribute__((noinline)) void wino_multiply(const wino_job *j, const float *u, span fs, int64_t k0,
                                                     int64_t count, span t, float *sums)
 {
-    for (; f.first < f.end; f.first++, u += WINO_U_STEP) {
-        const float *a = j->input + f.first * j->f_step + k0 / j->chunk * j->chunk_step;
+    for (int64_t f = fs.first; f < fs.end; f++, u += WINO_U_STEP) {
+        const float *a = j->input + f * j->f_step + k0 / j->chunk * j->chunk_step;
         tile_job job = {.taps = 1, .depth = count, .ldc = TILE_COLS, .cols = TILE_COLS, .first = k0 == 0};
         for (int64_t i = t.first; i < t.end;) {
             row_ptr row[2 * TILE_ROWS];
             for (int r = 0; r < (WINO_ASKS ? 2 : 1) * TILE_ROWS; r++)
                 row[r] = a + (i + r < t.end ? i + r : t.end - 1) * j->row_step;
-            job.c = sums + f.first * j->s_step + i * TILE_COLS;
+            job.c = sums + f * j->s_step + i * TILE_COLS;
             job.rows = t.end - i;
-            i += WINO_ASKS ? tile_rows_asking(&job, row, u) : tile_rows(&job, row, u);
+            i += tile_panel(WINO_ASKS, &job, row, u);
         }
     }
 }

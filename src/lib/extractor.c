@@ -50,12 +50,6 @@ typedef struct eye {
 
 /* ---- What it is made of ---- */
 
-static void sum_weights(extractor *x, const weights *w)
-{
-    weights_identity(w, x->sha256);
-    sha256_add(&x->files, x->sha256, sizeof x->sha256);
-}
-
 /* One that is not there counts too: it may come later. path NULL: memory is out, or there is no such file. */
 static int sum_file(extractor *x, const char *path, m2m_error *err)
 {
@@ -79,7 +73,8 @@ static int sum_files(extractor *x, const char *dir, const char *const *names, m2
 /* dir: the model's own, where config.json is. */
 static int sum_model(extractor *x, const char *dir, const weights *w, m2m_error *err)
 {
-    sum_weights(x, w);
+    weights_identity(w, x->sha256);
+    sha256_add(&x->files, x->sha256, sizeof x->sha256);
     return sum_files(x, dir, (const char *const[]){"config.json", NULL}, err);
 }
 

@@ -32,9 +32,9 @@ int safetensors_need(const safetensors *s, const char *name, const shape *wanted
 const char *safetensors_meta(const safetensors *s, const char *key);
 int safetensors_meta_count(const safetensors *s);
 m2m_text safetensors_meta_at(const safetensors *s, int i);
-/* Its pages are not needed soon; reading them again fetches them from the disk. */
 /* Of the whole file as it is mapped, whatever lies at its path by now. */
 void safetensors_sha256(const safetensors *s, char text[SHA256_HEX]);
+/* Its pages are not needed soon; reading them again fetches them from the disk. */
 void safetensors_drop(const safetensors *s);
 
 typedef struct safetensors_item {
