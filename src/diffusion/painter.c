@@ -1,6 +1,7 @@
 #include "diffusion/painter.h"
 
 #include "base/error.h"
+#include "diffusion/context.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 /* A step's graph: with guidance (2 branches: rows of the negative prompt first, then those of the text) or without. */
 typedef struct pass {
     int branches;            /* 0: no step needs it */
-    text_graph graph;
+    step_graph step;
     exec *x;
     int age;                 /* steps since the deep layers ran, with that one; 0: they did not for these images */
 } pass;
@@ -20,13 +21,12 @@ enum { GUIDED, PLAIN, KINDS, PASSES = 2 * KINDS };
 struct painter {
     painter_options o;
     pass pass[PASSES];
-    size_t floats, states;   /* of a latent, of a text */
+    context *texts;          /* keys and values of the text, in a lane behind that of the negative prompt if any */
+    size_t floats;           /* of a latent */
     sampler *sampler;        /* of all latents of a batch together */
     float *samples;          /* [batch, C,H,W] */
-    float *scaled;           /* [2*batch, C,H,W] */
-    float *predicted;        /* likewise */
-    float *tokens;           /* [2*batch, T,D] */
-    float *times;            /* [2*batch] */
+    float *scaled;           /* [batch, C,H,W] */
+    float *predicted;        /* [2*batch, C,H,W] */
     const uint64_t *seeds;   /* [n] of noise that the sampler adds; NULL: none given */
     const uint32_t *index;   /* [n] likewise; NULL: 0 for all */
     float *fresh;            /* [batch, C,H,W] */
@@ -37,18 +37,33 @@ static bool guides(const painter *p, int k)
     return p->o.guidance != 1.0 && guide_applies(&p->o.interval, (double)sampler_timestep(p->sampler, k));
 }
 
+static bool has_negative(const painter *p) { return p->pass[GUIDED].branches > 0; }
+
+/* With guidance both lanes are read, one behind the other, else that of the text. */
+static void bind_texts(const painter *p, pass *a)
+{
+    const int lane = has_negative(p) && a->branches == 1;
+    const cross *c = &a->step.c;
+    for (int i = 0; a->x && i < c->layers; i++) {
+        exec_bind(a->x, c->branch[0].key[i], context_keys(p->texts, lane, i));
+        exec_bind(a->x, c->branch[0].value[i], context_values(p->texts, lane, i));
+    }
+}
+
 static int build_pass(painter *p, pass *a, paramset *params, const unet_config *u, backend *be, int height, int width,
                       m2m_error *err)
 {
     const bool shallow = a >= p->pass + KINDS;
-    int status = text_graph_build(&a->graph, u, params, a->branches * p->o.batch, height, width, p->o.tokens,
-                                  shallow ? TEXT_SHALLOW : 0, err);
+    const step_shape s = {.height = height, .width = width, .tokens = p->o.tokens, .branches = a->branches,
+                          .rows = p->o.batch, .shallow = shallow};
+    int status = step_graph_build(&a->step, u, params, &s, err);
     if (status) return status;
-    node *const out[] = {a->graph.prediction, a->graph.deep.feature};
-    a->x = exec_new(a->graph.g, be, out, !shallow && p->o.deepcache > 1 ? 2 : 1, err);
+    node *const out[] = {a->step.prediction, a->step.deep.feature};
+    a->x = exec_new(a->step.g, be, out, !shallow && p->o.deepcache > 1 ? 2 : 1, err);
     status = a->x ? exec_alloc(a->x, err) : M2M_EUNSUPPORTED;
     if (!status && shallow)
-        exec_bind(a->x, a->graph.deep.feature, exec_output(a[-KINDS].x, a[-KINDS].graph.deep.feature));
+        exec_bind(a->x, a->step.deep.feature, exec_output(a[-KINDS].x, a[-KINDS].step.deep.feature));
+    bind_texts(p, a);
     return status;
 }
 
@@ -60,6 +75,10 @@ static int build(painter *p, paramset *params, const unet_config *u, backend *be
         p->pass[guided ? GUIDED : PLAIN].branches = guided ? 2 : 1;
     }
     for (pass *a = p->pass; a < p->pass + KINDS && p->o.deepcache > 1; a++) a[KINDS].branches = a->branches;
+    const context_shape c = {.height = height, .width = width, .tokens = p->o.tokens, .window = 1,
+                             .lanes = has_negative(p) ? 2 : 1};
+    p->texts = context_new(u, params, be, &c, err);
+    if (!p->texts) return M2M_ENOMEM;
     for (pass *a = p->pass; a < p->pass + PASSES && !status; a++)
         if (a->branches) status = build_pass(p, a, params, u, be, height, width, err);
     return status;
@@ -72,17 +91,14 @@ painter *painter_new(const unet_config *u, paramset *params, backend *be, const 
     if (!p) return fail(err, M2M_ENOMEM, "no memory for a painter"), NULL;
     p->o = *o;
     p->floats = (size_t)u->in_channels * (size_t)height * (size_t)width;
-    p->states = (size_t)o->tokens * (size_t)u->cross_dim;
-    size_t batch = (size_t)o->batch, rows = 2 * batch;
+    size_t batch = (size_t)o->batch;
     p->sampler = sampler_new(o->sampler, s, o->steps, (int64_t)(batch * p->floats), err);
     p->samples = calloc(batch * p->floats, sizeof *p->samples);
-    p->scaled = malloc(rows * p->floats * sizeof *p->scaled);
-    p->predicted = malloc(rows * p->floats * sizeof *p->predicted);
-    p->tokens = malloc(rows * p->states * sizeof *p->tokens);
-    p->times = malloc(rows * sizeof *p->times);
+    p->scaled = malloc(batch * p->floats * sizeof *p->scaled);
+    p->predicted = malloc(2 * batch * p->floats * sizeof *p->predicted);
     p->fresh = malloc(batch * p->floats * sizeof *p->fresh);
     bool ok = p->sampler != NULL;
-    if (ok && (!p->samples || !p->scaled || !p->predicted || !p->tokens || !p->times || !p->fresh))
+    if (ok && (!p->samples || !p->scaled || !p->predicted || !p->fresh))
         ok = !fail(err, M2M_ENOMEM, "no memory for a batch of %zu latents", batch);
     if (ok && !build(p, params, u, be, height, width, err)) return p;
     painter_free(p);
@@ -92,34 +108,32 @@ painter *painter_new(const unet_config *u, paramset *params, backend *be, const 
 void painter_free(painter *p)
 {
     if (!p) return;
-    float *all[] = {p->samples, p->scaled, p->predicted, p->tokens, p->times, p->fresh};
+    float *all[] = {p->samples, p->scaled, p->predicted, p->fresh};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     for (pass *a = p->pass; a < p->pass + PASSES; a++) {
         exec_free(a->x);
-        text_graph_free(&a->graph);
+        step_graph_free(&a->step);
     }
+    context_free(p->texts);
     sampler_free(p->sampler);
     free(p);
 }
 
 size_t painter_bytes(const painter *p)
 {
-    size_t bytes = 0;
+    size_t bytes = context_bytes(p->texts);
     for (const pass *a = p->pass; a < p->pass + PASSES; a++)
         if (a->branches) bytes += exec_bytes(a->x);
     return bytes;
 }
 
-static int write_texts(painter *p, const float *text, const float *negative, m2m_error *err)
+/* Keys and values of both texts, made anew: the weights may be others than the last time (training). */
+static int set_texts(painter *p, const float *text, const float *negative, m2m_error *err)
 {
-    int status = 0;
-    for (const pass *a = p->pass; a < p->pass + PASSES && !status; a++) {
-        for (int row = 0; row < a->branches * p->o.batch; row++) {
-            bool with = a->branches == 1 || row >= p->o.batch;
-            memcpy(p->tokens + (size_t)row * p->states, with ? text : negative, p->states * sizeof *p->tokens);
-        }
-        if (a->branches) status = exec_write(a->x, a->graph.tokens, p->tokens, err);
-    }
+    const context_image first = {.content = has_negative(p) ? negative : text}, second = {.content = text};
+    context_clear(p->texts);
+    int status = context_set(p->texts, 0, &first, 1, 0, err);
+    if (!status && has_negative(p)) status = context_set(p->texts, 1, &second, 1, 0, err);
     return status;
 }
 
@@ -140,16 +154,14 @@ static int predict(painter *p, int k, m2m_error *err)
 {
     size_t all = (size_t)p->o.batch * p->floats;
     const pass *a = choose_pass(p, k);
-    int rows = a->branches * p->o.batch;
+    float time = sampler_timestep(p->sampler, k);
     memcpy(p->scaled, p->samples, all * sizeof *p->scaled);
     sampler_scale_input(p->sampler, k, p->scaled, (int64_t)all);
-    if (a->branches == 2) memcpy(p->scaled + all, p->scaled, all * sizeof *p->scaled);
-    for (int i = 0; i < rows; i++) p->times[i] = sampler_timestep(p->sampler, k);
-    int status = exec_write(a->x, a->graph.sample, p->scaled, err);
-    if (!status) status = exec_write(a->x, a->graph.timestep, p->times, err);
+    int status = exec_write(a->x, a->step.latent, p->scaled, err);
+    if (!status) status = exec_write(a->x, a->step.timestep, &time, err);
     if (!status) status = exec_run(a->x, err);
     if (status) return status;
-    exec_read(a->x, a->graph.prediction, p->predicted);
+    exec_read(a->x, a->step.prediction, p->predicted);
     for (size_t i = 0; a->branches == 2 && i < all; i += p->floats) {
         float *guided = p->predicted + i, *full = guided + all;
         guide_two(guided, guided, full, p->o.guidance, (int64_t)p->floats);
@@ -186,7 +198,7 @@ int painter_steps(const painter *p) { return sampler_steps(p->sampler); }
 static double pass_flops(const pass *a)
 {
     double sum = 0;
-    for (int i = 0; i < graph_size(a->graph.g); i++) sum += node_flops(graph_node(a->graph.g, i));
+    for (int i = 0; i < graph_size(a->step.g); i++) sum += node_flops(graph_node(a->step.g, i));
     return sum;
 }
 
@@ -215,7 +227,7 @@ int painter_make(painter *p, const float *text, const float *negative, const flo
     if (trajectory) memcpy(trajectory, p->samples, used * sizeof *trajectory);
     sampler_reset(p->sampler);
     for (pass *a = p->pass; a < p->pass + KINDS; a++) a->age = 0;
-    int status = write_texts(p, text, negative, err);
+    int status = set_texts(p, text, negative, err);
     int steps = sampler_steps(p->sampler);
     for (int k = 0; k < steps && !status; k++) {
         status = predict(p, k, err);

@@ -99,7 +99,7 @@ static int build_pass(rollout *r, pass *p, paramset *params, int height, int wid
 {
     const bool shallow = p >= r->pass + KINDS;
     step_shape s = {.height = height, .width = width, .tokens = r->o.tokens, .branches = p->plan.rows,
-                    .shallow = shallow};
+                    .rows = 1, .shallow = shallow};
     for (int row = 0; row < p->plan.rows; row++) s.slots[row] = slots_of(r, p, p->plan.branch[row]);
     int status = step_graph_build(&p->step, r->u, params, &s, err);
     if (status) return status;
@@ -163,7 +163,7 @@ rollout *rollout_new(const unet_config *u, paramset *params, backend *be, const 
     r->predicted = malloc((size_t)GUIDE_BRANCHES * r->floats * sizeof(float));
     r->seen = calloc((size_t)o->window, sizeof *r->seen);
     r->index = calloc((size_t)o->window, sizeof *r->index);
-    bool ok = r->sampler != NULL && !check_context(r, s, err);
+    bool ok = r->sampler != NULL && !wants_image_set(u, err) && !check_context(r, s, err);
     if (ok && (!r->scaled || !r->fresh || !r->predicted || !r->seen || !r->index))
         ok = !fail(err, M2M_ENOMEM, "no memory for a latent of %zu floats", r->floats);
     if (ok && !build(r, params, height, width, err)) return r;

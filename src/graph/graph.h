@@ -113,6 +113,7 @@ node *log_softmax(graph *g, node *x);
 node *attention_op(graph *g, node *q, node *k, node *v, node *lens, int heads, float scaling);
 node *concat(graph *g, node *a, node *b, int axis);      /* negative axis counts from the end */
 node *slice(graph *g, node *x, int axis, int64_t start, int64_t count);
+node *repeat_rows(graph *g, node *x, int64_t rows);      /* x [B,...] again and again: [rows,...], a multiple of B */
 /* Rows of table [V,D]; ids [...] of type i32. Whoever writes ids has checked them: 0..V-1. */
 node *gather_rows(graph *g, node *table, node *ids);
 node *reshape(graph *g, node *x, shape s);

@@ -18,6 +18,15 @@ node *slice(graph *g, node *x, int axis, int64_t start, int64_t count)
     return graph_op(g, OP_slice, 1, (node *[]){x}, (attr){.axis = axis, .start = start, .count = count});
 }
 
+node *repeat_rows(graph *g, node *x, int64_t rows)
+{
+    const int64_t own = x->shape.dim[0];
+    check(own > 0 && rows % own == 0, "%lld rows of %lld", (long long)rows, (long long)own);
+    node *all = x;
+    for (int64_t have = own; have < rows; have += own) all = concat(g, all, x, 0);
+    return all;
+}
+
 node *gather_rows(graph *g, node *table, node *ids)
 {
     return graph_op(g, OP_gather_rows, 2, (node *[]){table, ids}, (attr){0});

@@ -154,6 +154,35 @@ static int bench_unet(bench *b, m2m_error *err)
     return status;
 }
 
+/* The step that a painter runs for batch / 2 images side by side, each with a text and a negative prompt. */
+static int bench_guided(bench *b, m2m_error *err)
+{
+    unet_model m;
+    step_graph t = {0};
+    int status = unet_model_open(&m, b->dir, !b->o->random, err);
+    if (status) return status;
+    step_shape s = {.height = b->height ? b->height : m.config.sample_size, .tokens = TEXT_TOKENS, .branches = 2,
+                    .width = b->width ? b->width : m.config.sample_size, .rows = (int)(b->o->batch + 1) / 2};
+    if (m.config.variant != SET_NONE)
+        status = fail(err, M2M_EINVAL, "component: guided, but this U-Net has image-set attention, wanted m2m");
+    if (!status) status = fill_params(b, m.params, err);
+    if (!status) status = step_graph_build(&t, &m.config, m.params, &s, err);
+    exec *x = status ? NULL : exec_new(t.g, b->be, &t.prediction, 1, err);
+    if (!status && !x) status = M2M_ENOMEM;
+    if (!status) note_plan(b, x, t.g, m.params);
+    if (!status) status = write_random(x, t.latent, 0, err);
+    if (!status) status = write_constant(x, t.timestep, 500, err);
+    for (int i = 0; i < t.c.layers && !status; i++) {
+        status = write_random(x, t.c.branch[0].key[i], 1, err);
+        if (!status) status = write_random(x, t.c.branch[0].value[i], 2, err);
+    }
+    if (!status) status = time_exec(b, x, err);
+    exec_free(x);
+    step_graph_free(&t);
+    unet_model_close(&m);
+    return status;
+}
+
 static int bench_vae(bench *b, vae_part part, m2m_error *err)
 {
     vae_model m;
@@ -369,8 +398,8 @@ static const struct component {
     const char *name;
     int (*run)(bench *b, m2m_error *err);
 } components[] = {
-    {"unet", bench_unet}, {"m2m", bench_m2m}, {"vae_encoder", bench_encoder}, {"vae_decoder", bench_decoder},
-    {"train", bench_train},
+    {"unet", bench_unet}, {"guided", bench_guided}, {"m2m", bench_m2m}, {"vae_encoder", bench_encoder},
+    {"vae_decoder", bench_decoder}, {"train", bench_train},
 };
 
 /* What is timed where the caller does not say. */

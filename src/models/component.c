@@ -41,7 +41,7 @@ int unet_declare(const unet_config *u, paramset *params, m2m_error *err)
     }
     step_graph t;
     clean_graph c;
-    step_shape s = {.height = side, .width = side, .tokens = 1, .branches = 1, .slots = {1}};
+    step_shape s = {.height = side, .width = side, .tokens = 1, .branches = 1, .rows = 1, .slots = {1}};
     status = step_graph_build(&t, u, params, &s, err);
     step_graph_free(&t);
     if (status) return status;

@@ -30,6 +30,7 @@ static node *add_condition(nn *n, const cross *c, node *x)
     node *w = nn_param(n, "weight", SHAPE(width, in), INIT_ZEROS, in);
     node *b = nn_param(n, "bias", SHAPE(width), INIT_ZEROS, in);
     node *h = nn_leave(n, linear_op(n->g, c->embedded, w, b));
+    x = repeat_rows(n->g, x, h->shape.dim[0]);
     return add(n->g, x, reshape(n->g, h, SHAPE(x->shape.dim[0], 1, width)));
 }
 
@@ -86,14 +87,28 @@ static node *read_branch(nn *n, cross *c, cross_branch *b, node *q, int64_t toke
 static node *attend_cached(nn *n, cross *c, node *x, node *h, int heads)
 {
     graph *g = n->g;
-    int64_t rows = x->shape.dim[0] / c->n_branches, tokens = keys_per_image(c, x->shape.dim[1]);
+    int64_t rows = c->branch_rows, tokens = keys_per_image(c, x->shape.dim[1]);
     node *q = queries_of(n, h), *all = NULL;
+    const bool common = q->shape.dim[0] == rows;
     declare_keys(n, c, shape_last(h->shape));
     for (int i = 0; i < c->n_branches; i++) {
-        node *o = read_branch(n, c, &c->branch[i], slice(g, q, 0, i * rows, rows), tokens, heads);
+        node *mine = common ? q : slice(g, q, 0, i * rows, rows);
+        node *o = read_branch(n, c, &c->branch[i], mine, tokens, heads);
         all = all ? concat(g, all, o, 0) : o;
     }
-    return add(g, output_of(n, all), x);
+    return add(g, output_of(n, all), repeat_rows(g, x, c->n_branches * rows));
+}
+
+static node *attend_text_cached(nn *n, cross *c, node *x, node *h, int heads)
+{
+    graph *g = n->g;
+    const int64_t rows = c->n_branches * c->branch_rows;
+    const shape s = SHAPE(c->n_branches, c->feature_tokens, shape_last(h->shape));
+    node *q = repeat_rows(g, queries_of(n, h), rows);
+    declare_keys(n, c, shape_last(h->shape));
+    node *k = c->branch[0].key[c->layers] = graph_input(g, "text", DT_F32, s);
+    node *v = c->branch[0].value[c->layers] = graph_input(g, "text", DT_F32, s);
+    return add(g, output_of(n, nn_queries_attend(n, q, k, v, NULL, heads)), repeat_rows(g, x, rows));
 }
 
 static node *attend_text(nn *n, cross *c, node *x, node *h, int heads)
@@ -112,6 +127,7 @@ node *cross_attend(nn *n, cross *c, node *x, int heads)
     case CROSS_SET_TRAIN: out = attend_train(n, c, x, h, heads); break;
     case CROSS_SET_CLEAN: out = attend_clean(n, c, x, h); break;
     case CROSS_SET_CACHED: out = attend_cached(n, c, x, h, heads); break;
+    case CROSS_TEXT_CACHED: out = attend_text_cached(n, c, x, h, heads); break;
     }
     nn_leave(n, out);
     c->tokens_of[c->layers] = keys_per_image(c, x->shape.dim[1]);

@@ -13,13 +13,14 @@ typedef enum cross_kind {
     CROSS_SET_TRAIN, /* rows: S*N clean images (M2M-Self only), then S*M*N noisy ones (M draws); noisy (s,m,i) sees
                         clean (s,j<i) */
     CROSS_SET_CLEAN, /* rows are clean images: keys and values of every layer are collected, nothing is added */
-    CROSS_SET_CACHED /* rows are noisy images, in equal branches; each reads keys and values given as inputs */
+    CROSS_SET_CACHED, /* rows are noisy images, in equal branches; each reads keys and values given as inputs */
+    CROSS_TEXT_CACHED /* the same with texts: branch 0 has the inputs of all, [branches,T,C] */
 } cross_kind;
 
 /* One branch of guidance: the context that its rows share. */
 typedef struct cross_branch {
     int slots;                              /* images that fit; 0: this branch attends to nothing (spec 10.3) */
-    node *key[MAX_CROSS_LAYERS];            /* inputs [1, slots*L, C] per layer */
+    node *key[MAX_CROSS_LAYERS];            /* inputs [1, slots*L, C] per layer (a text's: see cross_kind) */
     node *value[MAX_CROSS_LAYERS];
     node *lens[MAX_CROSS_SIZES];            /* inputs [rows] i32: filled keys, one per token count */
 } cross_branch;
@@ -28,10 +29,12 @@ typedef struct cross {
     cross_kind kind;
     node *tokens;
     int sets, images, draws;                /* CROSS_SET_TRAIN: S, N, M */
-    int64_t feature_tokens, feature_dim;    /* M2M-DINO: L, D of an image's features; 0: M2M-Self */
+    int64_t feature_tokens, feature_dim;    /* M2M-DINO: L, D of an image's features; a text's T, D; 0: M2M-Self */
     node *features;                         /* M2M-DINO, TRAIN and CLEAN: [images, L, D], the condition added */
     node *embedded;                         /* [rows, E] task conditions of the rows (spec 6), or NULL: none */
     int n_branches;
+    int64_t branch_rows;                    /* of each branch. Branches have x in common until they read something:
+                                             * up to the first layer x has the rows of one */
     cross_branch branch[MAX_BRANCHES];
     /* filled while the graph is built */
     int layers;                             /* attn2 layers, in order of execution */

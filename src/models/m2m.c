@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int supported(const unet_config *u, m2m_error *err)
+int wants_image_set(const unet_config *u, m2m_error *err)
 {
     if (u->variant != SET_NONE) return 0;
     return fail(err, M2M_EUNSUPPORTED, "unet: has no image_set_attention, wanted a U-Net of M2M-Self or M2M-DINO");
@@ -93,7 +93,7 @@ int train_graph_build(train_graph *t, const unet_config *u, paramset *params, co
 {
     memset(t, 0, sizeof *t);
     t->shape = *s;
-    int status = supported(u, err);
+    int status = wants_image_set(u, err);
     if (!status && s->draws > 1 && is_self(u) && u->clean_timestep == CLEAN_TIMESTEP_SAME)
         status = fail(err, M2M_EINVAL,
                       "draws is %d, but clean_timestep \"same\" allows 1: clean images differ per draw", s->draws);
@@ -180,8 +180,7 @@ int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, in
                       m2m_error *err)
 {
     memset(t, 0, sizeof *t);
-    int status = supported(u, err);
-    if (!status) status = nn_begin(&t->n, params, err);
+    int status = nn_begin(&t->n, params, err);
     if (status) return status;
     graph *g = t->g = t->n.g;
     set_kind(&t->c, u, CROSS_SET_CLEAN, tokens);
@@ -209,22 +208,20 @@ void clean_graph_free(clean_graph *t)
 int step_graph_build(step_graph *t, const unet_config *u, paramset *params, const step_shape *s, m2m_error *err)
 {
     memset(t, 0, sizeof *t);
-    int status = supported(u, err);
-    if (!status) status = nn_begin(&t->n, params, err);
+    int status = nn_begin(&t->n, params, err);
     if (status) return status;
     graph *g = t->g = t->n.g;
     t->deep.given = s->shallow;
-    set_kind(&t->c, u, CROSS_SET_CACHED, s->tokens);
+    set_kind(&t->c, u, u->variant == SET_NONE ? CROSS_TEXT_CACHED : CROSS_SET_CACHED, s->tokens);
     t->c.n_branches = s->branches;
+    t->c.branch_rows = s->rows;
     for (int i = 0; i < s->branches; i++) t->c.branch[i].slots = s->slots[i];
-    t->latent = graph_input(g, "noisy", DT_F32, SHAPE(1, u->in_channels, s->height, s->width));
+    t->latent = graph_input(g, "noisy", DT_F32, SHAPE(s->rows, u->in_channels, s->height, s->width));
     t->timestep = graph_input(g, "timestep", DT_F32, SHAPE(1));
     t->condition = condition_declare(g, u->condition, 1, s->branches);
     t->c.embedded = embed_rows(&t->n, u, &t->condition);
-    node *x = to_channels_last(g, t->latent), *rows = x;
-    for (int i = 1; i < s->branches; i++) rows = concat(g, rows, x, 0);
-    node *time = broadcast_to(g, t->timestep, SHAPE(s->branches));
-    t->prediction = to_channels_first(g, unet(&t->n, u, rows, time, &t->c, &t->deep, false));
+    node *x = unet(&t->n, u, to_channels_last(g, t->latent), t->timestep, &t->c, &t->deep, false);
+    t->prediction = to_channels_first(g, repeat_rows(g, x, (int64_t)s->branches * s->rows));
     return nn_finish(&t->n, err);
 }
 
@@ -241,7 +238,6 @@ int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int 
 {
     const bool gradients = flags & TEXT_GRADIENTS;
     memset(t, 0, sizeof *t);
-    t->deep.given = flags & TEXT_SHALLOW;
     if (u->variant != SET_NONE)
         return fail(err, M2M_EUNSUPPORTED, "unet: has image-set attention; run it as component m2m");
     int status = nn_begin(&t->n, params, err);
@@ -251,7 +247,7 @@ int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int 
     t->timestep = graph_input(g, "timestep", DT_F32, SHAPE(batch));
     t->tokens = graph_input(g, "encoder_hidden_states", DT_F32, SHAPE(batch, n_tokens, u->cross_dim));
     t->c = (cross){.kind = CROSS_TEXT, .tokens = t->tokens};
-    node *x = unet(&t->n, u, to_channels_last(g, t->sample), t->timestep, &t->c, &t->deep, flags & TEXT_RECOMPUTE);
+    node *x = unet(&t->n, u, to_channels_last(g, t->sample), t->timestep, &t->c, NULL, flags & TEXT_RECOMPUTE);
     t->prediction = to_channels_first(g, x);
     if (gradients) {
         t->target = graph_input(g, "noise", DT_F32, t->prediction->shape);

@@ -8,6 +8,9 @@
 #include "graph/exec.h"
 #include "models/unet.h"
 
+/* Else M2M_EUNSUPPORTED: the U-Net has no image-set attention. */
+int wants_image_set(const unet_config *u, m2m_error *err);
+
 /* S sets of N images, M noise draws per set and step (spec 7). */
 typedef struct train_shape {
     int sets, images, draws;
@@ -51,20 +54,21 @@ void clean_timesteps(const unet_config *u, const train_shape *s, const float *no
  * clean_timestep. Else M2M_EINVAL. */
 int context_noise_fits(const unet_config *u, m2m_error *err);
 
-/* Floats of one image's context. */
+/* Floats of one image's context, or of a text's states. */
 int64_t context_floats(const unet_config *u, int height, int width, int tokens);
 
-/* One clean image in, keys and values of every set-attention layer out. */
+/* One clean image in, keys and values of every set-attention layer out. A plain U-Net's text takes an image's place: its
+ * states [T,D] are the context. */
 typedef struct clean_graph {
     graph *g;
     nn n;
     cross c;
     node *context;     /* input [1, C,H,W] or [1, L,D] */
-    node *timestep;    /* input [1]; M2M-DINO: NULL */
+    node *timestep;    /* input [1]; M2M-Self only */
     condition_inputs condition;
 } clean_graph;
 
-/* height, width of the latent; tokens: L of M2M-DINO's features. */
+/* height, width of the latent; tokens: L of M2M-DINO's features, T of a text. */
 int clean_graph_build(clean_graph *t, const unet_config *u, paramset *params, int height, int width, int tokens,
                       m2m_error *err);
 void clean_graph_free(clean_graph *t);
@@ -72,21 +76,24 @@ void clean_graph_free(clean_graph *t);
 typedef struct step_shape {
     int height, width;       /* of the latent */
     int tokens;              /* as above */
-    int branches;
+    int branches;            /* MAX_BRANCHES at most */
+    int rows;                /* latents of each branch, side by side */
     int slots[MAX_BRANCHES]; /* images that fit into each branch's context; 0: none, and no attention */
     bool shallow;            /* deep.feature is an input */
 } step_shape;
 
-/* One denoising step for all guidance branches at once: the same latent and timestep, another context each. */
+/* One denoising step for all guidance branches at once: the same latents and timestep, another context each; of a plain
+ * U-Net, another text each, whose keys and values are those of a clean_graph. What comes before the first such layer is
+ * the same in all branches and computed once. */
 typedef struct step_graph {
     graph *g;
     nn n;
     cross c;           /* branches' inputs are in c.branch[] */
-    node *latent;      /* input [1, C,H,W] */
+    node *latent;      /* input [rows, C,H,W] */
     node *timestep;    /* input [1] */
-    condition_inputs condition;   /* values [1, numbers], present [branches, 1] */
-    unet_deep deep;    /* feature [branches, H,W, width] */
-    node *prediction;  /* [branches, C,H,W] */
+    condition_inputs condition;   /* values [1, numbers], present [branches, 1]; only with one row */
+    unet_deep deep;    /* feature [branches*rows, H,W, width] */
+    node *prediction;  /* [branches*rows, C,H,W] */
 } step_graph;
 
 int step_graph_build(step_graph *t, const unet_config *u, paramset *params, const step_shape *s, m2m_error *err);
@@ -99,12 +106,11 @@ typedef struct text_graph {
     nn n;
     cross c;
     node *sample, *timestep, *tokens, *target;
-    unet_deep deep;    /* feature [B, H,W, width] */
     node *prediction, *loss;
     node **grads;
 } text_graph;
 
-enum { TEXT_GRADIENTS = 1, TEXT_RECOMPUTE = 2 /* as unet's */, TEXT_SHALLOW = 4 /* deep.feature is an input */ };
+enum { TEXT_GRADIENTS = 1, TEXT_RECOMPUTE = 2 /* as unet's */ };
 int text_graph_build(text_graph *t, const unet_config *u, paramset *params, int batch, int height, int width,
                      int n_tokens, int flags, m2m_error *err);
 void text_graph_free(text_graph *t);

@@ -51,9 +51,9 @@ static node *transformer(builder *b, const char *name, int index, node *x, int l
         h = nn_leave(n, transformer_block(b, h, b->u->heads[level]));
         end_segment(b);
     }
-    h = reshape(g, h, x->shape);
+    h = reshape(g, h, SHAPE(h->shape.dim[0], x->shape.dim[1], x->shape.dim[2], c));
     h = linear ? nn_linear(n, "proj_out", h, c, true) : nn_conv(n, "proj_out", h, c, 1, 1, 0);
-    return nn_leave(n, add(g, h, x));
+    return nn_leave(n, add(g, h, repeat_rows(g, x, h->shape.dim[0])));
 }
 
 static node *resnet(builder *b, int index, node *x, int out)
@@ -114,7 +114,7 @@ static node *up_block(builder *b, int i, node *x)
     nn_enter(b->n, "up_blocks.%d", i);
     for (int j = 0; j <= u->layers[level]; j++) {
         x = deep_feature(b, x);
-        x = concat(b->n->g, x, b->skip[--b->skips], -1);
+        x = concat(b->n->g, x, repeat_rows(b->n->g, b->skip[--b->skips], x->shape.dim[0]), -1);
         x = resnet(b, j, x, u->width[level]);
         if (u->up_cross[i]) x = transformer(b, "attentions", j, x, level);
     }
