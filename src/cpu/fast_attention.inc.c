@@ -1,10 +1,11 @@
-/* Fused attention: tiles of queries against blocks of keys with a running maximum and sum; the score matrix is never
- * stored. The gradient computes the probabilities again from the log-sum-exp. Products are gemm.inc.c's tiles.
- * q [b,lq,c], k v [b/r,lk,c], c = heads * width. */
+/* Fused attention: tiles of queries against blocks of keys with a running sum and the first block's maximum, raised only
+ * where sums become too large without; the score matrix is never stored. The gradient computes the probabilities again
+ * from the log-sum-exp. Products are gemm.inc.c's tiles. q [b,lq,c], k v [b/r,lk,c], c = heads * width. */
 
 enum {
     QUERIES = V == 16 ? 96 : 8 * TILE_ROWS,     /* of a tile, at most */
     KEYS = V == 8 ? 256 : 128,                  /* of a block, at most */
+    POWERS_MOST = 1 << 30,                      /* sum of a row of a block that is larger than its maximum allows */
 };
 
 static const float LOG2_E = 1.44269504f;
@@ -82,10 +83,11 @@ static void attention_product_columns(float *c, int64_t ldc, const float *a, int
         }
 }
 
-/* `count` query rows (c apart) times the scale into whole tiles [QUERIES][wide]; the rest is zero. */
-static void attention_queries(const attention_job *j, float *dst, const float *q, int64_t count, float scale)
+/* `count` query rows (c apart) times the scale into a tile [whole][wide]; the rest is zero. */
+static void attention_queries(const attention_job *j, float *dst, int64_t whole, const float *q, int64_t count,
+                              float scale)
 {
-    memset(dst, 0, (size_t)(QUERIES * j->wide) * sizeof *dst);
+    memset(dst, 0, (size_t)(whole * j->wide) * sizeof *dst);
     for (int64_t i = 0; i < count; i++)
         for (int64_t k = 0; k < j->width; k++) dst[i * j->wide + k] = q[i * j->c + k] * scale;
 }
@@ -112,7 +114,6 @@ static void attention_peaks(const attention_job *j, float *s, float *o, float *t
 {
     float shrink[QUERIES];
     for (int64_t i = 0; i < rows; i++, s += j->keys) {
-        for (int64_t k = count; k < round_up(count, V); k++) s[k] = -INFINITY;
         vf high = splat(top[i]);
         for (int64_t k = 0; k < count; k += V) high = vmax(high, load(s + k));
         shrink[i] = top[i];
@@ -126,20 +127,39 @@ static void attention_peaks(const attention_job *j, float *s, float *o, float *t
     }
 }
 
-/* Scores of one block to probabilities against the running maximum. */
-static void attention_softmax(const attention_job *j, float *s, float *o, float *top, float *total, int64_t rows,
-                              int64_t count)
+/* Behind the last of a block's scores, in its vector: they count as nothing. */
+static void attention_pad(float *s, int64_t ld, int64_t rows, int64_t count)
 {
-    attention_peaks(j, s, o, top, total, rows, count);
+    for (int64_t i = 0; i < rows && count % V; i++, s += ld)
+        for (int64_t k = count; k < round_up(count, V); k++) s[k] = -INFINITY;
+}
+
+/* Scores of one block of keys. */
+static void attention_scores(const attention_job *j, float *s, const float *q, int64_t rows, const float *keys,
+                             int64_t count, const float *after)
+{
+    attention_product(s, j->keys, q, j->wide, rows, keys, j->width, j->width, count, true, after);
+    attention_pad(s, j->keys, rows, count);
+}
+
+/* Scores s to 2^(s - top), and each row's sum. near: top is not their maximum but one of scores before them, which does
+ * as well unless it is too far below: then false, and s is of no use. */
+static inline __attribute__((always_inline)) bool attention_powers(bool near, const attention_job *j, float *s,
+                                                                   const float *top, float *sum, int64_t rows,
+                                                                   int64_t count)
+{
+    bool small = true;
     for (int64_t i = 0; i < rows; i++, s += j->keys) {
-        vf sum = splat(0);
+        vf all = splat(0);
         for (int64_t k = 0; k < count; k += V) {
-            const vf p = vexp2_below(load(s + k) - top[i]);
+            const vf x = load(s + k) - top[i], p = vexp2_below(near ? vmin(splat(126), x) : x);
             store(s + k, p);
-            sum += p;
+            all += p;
         }
-        total[i] += vsum(sum);
+        sum[i] = vsum(all);
+        small &= sum[i] < POWERS_MOST;
     }
+    return small;
 }
 
 /* A tile's results and log-sum-exps. */
@@ -164,17 +184,23 @@ static void attention_tile(const attention_job *j, const call *c, int64_t b, int
     const int64_t at = (b * j->lq + first) * j->c + h * j->width;
     float *q = buffer, *o = q + QUERIES * j->wide, *s = o + QUERIES * j->wide, *top = s + QUERIES * KEYS;
     float *total = top + QUERIES;
-    attention_queries(j, q, (const float *)c->in[0] + at, rows, j->scale * LOG2_E);
-    memset(o, 0, (size_t)(QUERIES * j->wide) * sizeof *o);
-    for (int64_t i = 0; i < QUERIES; i++) {
+    attention_queries(j, q, j->queries, (const float *)c->in[0] + at, rows, j->scale * LOG2_E);
+    memset(o, 0, (size_t)(j->queries * j->wide) * sizeof *o);
+    for (int64_t i = 0; i < j->queries; i++) {
         top[i] = -INFINITY;
         total[i] = 0;
     }
     for (int64_t k = 0; k < limit; k += j->keys) {
         const int64_t count = limit - k < j->keys ? limit - k : j->keys;
         const float *keys = kt + k * j->width, *values = v + k * TILE_COLS;
-        attention_product(s, j->keys, q, j->wide, rows, keys, j->width, j->width, count, true, j->ask ? values : NULL);
-        attention_softmax(j, s, o, top, total, rows, count);
+        float sum[QUERIES];
+        attention_scores(j, s, q, rows, keys, count, j->ask ? values : NULL);
+        if (k == 0 || !attention_powers(true, j, s, top, sum, rows, count)) {
+            if (k > 0) attention_scores(j, s, q, rows, keys, count, NULL);
+            attention_peaks(j, s, o, top, total, rows, count);
+            attention_powers(false, j, s, top, sum, rows, count);
+        }
+        for (int64_t i = 0; i < rows; i++) total[i] += sum[i];
         attention_product(o, j->wide, s, j->keys, rows, values, j->lk, count, j->width, false,
                           j->ask ? keys + count * j->width : NULL);
     }
@@ -277,8 +303,8 @@ static void grad_tile_load(const attention_job *j, const call *c, const grad_buf
     const int64_t at = (b * j->lq + first) * j->c + h * j->width;
     const float *o = (const float *)c->in[3] + at, *lse = (const float *)c->in[4] + (b * j->heads + h) * j->lq + first;
     const attention_job local = {.c = j->wide, .width = j->width};
-    attention_queries(j, u->q, (const float *)c->in[0] + at, rows, j->scale);
-    attention_queries(j, u->g, (const float *)c->in[5] + at, rows, 1);
+    attention_queries(j, u->q, QUERIES, (const float *)c->in[0] + at, rows, j->scale);
+    attention_queries(j, u->g, QUERIES, (const float *)c->in[5] + at, rows, 1);
     attention_pack(&local, u->qp, u->q, QUERIES, false);
     attention_pack(&local, u->gp, u->g, QUERIES, false);
     memset(u->dq, 0, (size_t)(QUERIES * j->wide) * sizeof(float));

@@ -159,7 +159,7 @@ static inline vf vexp_within(vf x)
     return p * power2(n);
 }
 
-/* For x <= 0, x = n + r with |r| <= 1/2: 2^n, and r. Below 2^-126 it stays there, where its use makes 1e-38 as good as
+/* For x <= 126, x = n + r with |r| <= 1/2: 2^n, and r. Below 2^-126 it stays there, where its use makes 1e-38 as good as
  * 0; NaN stays, in r. */
 static inline vf vexp2_parts(vf x, vf *r)
 {
@@ -170,7 +170,7 @@ static inline vf vexp2_parts(vf x, vf *r)
     return (vf)((vi)t << 23);
 }
 
-/* 2^x for x <= 0 (1 at most by rounding), 1.6e-7 relative; see vexp2_parts. */
+/* 2^x for x <= 0 (1 at most by rounding), or up to 126, 1.6e-7 relative; see vexp2_parts. */
 static inline vf vexp2_below(vf x)
 {
     vf r;

@@ -105,26 +105,57 @@ static void words_multiply(const words_tile *part, const words_row_ptr *row, con
     }
 }
 
-/* As attention_softmax; the probabilities go to p in words. */
-static void words_softmax(const attention_job *j, float *s, float *o, float *top, float *total, int16_t *words,
-                          words_row_ptr *p, int64_t rows, int64_t count)
+/* As attention_scores, of keys k .. k+count-1. q: a tile's queries in words. */
+static void words_scores(const words_heads *w, float *s, const float *q, int64_t rows, const float *head, int64_t k,
+                         int64_t count)
+{
+    const attention_job *j = &w->j;
+    const int64_t pieces = words_pieces(j->width);
+    words_row_ptr row[WORDS_QUERIES];
+    for (int64_t p = 0; p < pieces; p++) {
+        const span depth = words_piece(j->width, p);
+        for (int64_t i = 0; i < j->queries; i++) {
+            const float *from = q + i * w->row;
+            row[i] = (words_row_ptr){(const int32_t *)(from + words_head(j->width) + depth.first / 2),
+                                     from[p] * j->scale * LOG2_E};
+        }
+        const words_tile scores = {.width = &of_words,
+                                   .to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},
+                                   .groups = (depth.end - depth.first) / 2, .b_panel = j->width * TILE_COLS,
+                                   .scale = head + w->k_size + (k * pieces + p * TILE_COLS),
+                                   .scale_panel = pieces * TILE_COLS};
+        words_multiply(&scores, row, (const int16_t *)head + k * j->width + depth.first * TILE_COLS, count);
+    }
+    attention_pad(s, WORDS_KEYS, rows, count);
+}
+
+/* As attention_powers; squares: the sums of theirs. */
+static inline __attribute__((always_inline)) bool words_powers(bool near, float *s, const float *top, float *sum,
+                                                               float *squares, int64_t rows, int64_t count)
+{
+    bool small = true;
+    for (int64_t i = 0; i < rows; i++, s += WORDS_KEYS) {
+        vf all = splat(0), all_squares = splat(0);
+        for (int64_t k = 0; k < count; k += V) {
+            const vf x = load(s + k) - top[i], e = words_exp2_below(near ? vmin(splat(126), x) : x);
+            store(s + k, e);
+            all += e;
+            all_squares += e * e;
+        }
+        sum[i] = vsum(all);
+        squares[i] = vsum(all_squares);
+        small &= sum[i] < POWERS_MOST;
+    }
+    return small;
+}
+
+/* Rows of s, whose squares' sums are given, as words, and where they lie. */
+static void words_probabilities(const float *s, const float *squares, int16_t *words, words_row_ptr *p, int64_t rows,
+                                int64_t count)
 {
     float norm[WORDS_QUERIES], inverse[WORDS_QUERIES];
-    attention_peaks(j, s, o, top, total, rows, count);
     for (int64_t i = 0; i < rows; i++) {
-        float *row = s + i * WORDS_KEYS;
-        vf sum = splat(0), squares = splat(0);
-        for (int64_t k = 0; k < count; k += V) {
-            const vf e = words_exp2_below(load(row + k) - top[i]);
-            store(row + k, e);
-            sum += e;
-            squares += e * e;
-        }
-        total[i] += vsum(sum);
-        norm[i] = vsum(squares);
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        norm[i] = sqrtf(norm[i]);
+        norm[i] = sqrtf(squares[i]);
         inverse[i] = words_inverse_of(norm[i]);
     }
     for (int64_t i = 0; i < rows; i++, words += WORDS_KEYS) {
@@ -139,8 +170,8 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
 {
     const attention_job *j = &w->j;
     const int64_t rows = j->lq - first < j->queries ? j->lq - first : j->queries, limit = attention_limit(j, b);
-    const int64_t pieces = words_pieces(j->width), at = (b * j->lq + first) * j->c + h * j->width;
-    const float *k_scale = head + w->k_size, *v = k_scale + w->k_scales, *v_scale = v + w->v_size;
+    const int64_t at = (b * j->lq + first) * j->c + h * j->width;
+    const float *v = head + w->k_size + w->k_scales, *v_scale = v + w->v_size;
     float *q = buffer, *o = q + WORDS_QUERIES * w->row, *s = o + WORDS_QUERIES * j->wide;
     int16_t *words = (int16_t *)(s + WORDS_QUERIES * WORDS_KEYS);
     float *top = s + WORDS_QUERIES * (WORDS_KEYS + WORDS_KEYS / 2), *total = top + WORDS_QUERIES;
@@ -153,21 +184,15 @@ static void words_queries(const words_heads *w, const call *c, int64_t b, int64_
     memset(o, 0, (size_t)(WORDS_QUERIES * j->wide) * sizeof *o);
     for (int64_t k = 0; k < limit; k += WORDS_KEYS) {
         const int64_t count = limit - k < WORDS_KEYS ? limit - k : WORDS_KEYS;
-        for (int64_t p = 0; p < pieces; p++) {
-            const span depth = words_piece(j->width, p);
-            for (int64_t i = 0; i < j->queries; i++) {
-                const float *from = q + i * w->row;
-                row[i] = (words_row_ptr){(const int32_t *)(from + words_head(j->width) + depth.first / 2),
-                                         from[p] * j->scale * LOG2_E};
-            }
-            const words_tile scores = {.width = &of_words,
-                                       .to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},
-                                       .groups = (depth.end - depth.first) / 2, .b_panel = j->width * TILE_COLS,
-                                       .scale = k_scale + (k * pieces + p * TILE_COLS),
-                                       .scale_panel = pieces * TILE_COLS};
-            words_multiply(&scores, row, (const int16_t *)head + k * j->width + depth.first * TILE_COLS, count);
+        float sum[WORDS_QUERIES], squares[WORDS_QUERIES];
+        words_scores(w, s, q, rows, head, k, count);
+        if (k == 0 || !words_powers(true, s, top, sum, squares, rows, count)) {
+            if (k > 0) words_scores(w, s, q, rows, head, k, count);
+            attention_peaks(j, s, o, top, total, rows, count);
+            words_powers(false, s, top, sum, squares, rows, count);
         }
-        words_softmax(j, s, o, top, total, words, row, rows, count);
+        for (int64_t i = 0; i < rows; i++) total[i] += sum[i];
+        words_probabilities(s, squares, words, row, rows, count);
         for (int64_t i = rows; i < j->queries; i++) row[i] = row[rows - 1];
         const words_tile result = {.width = &of_words, .to = {.c = o, .ldc = j->wide, .rows = rows},
                                    .groups = (count + 1) / 2,

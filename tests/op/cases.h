@@ -175,6 +175,11 @@ static const op_case cases[] = {
     {OP_attention, {S(1, 110, 160), S(1, 77, 160), S(1, 77, 160)}, {.heads = 1, .alpha = 0.08f}},
     {OP_attention, {S(1, 20, 32), S(1, 140, 32), S(1, 140, 32)}, {.heads = 4, .alpha = 0.35f}, .draw = BIG,
         .tolerance = 2e-4},
+    /* later blocks of keys far above the first's maximum, and somewhat */
+    {OP_attention, {S(2, 30, 32), S(2, 700, 32), S(2, 700, 32)}, {.heads = 4, .alpha = 0.35f}, .draw = BIG,
+        .tolerance = 2e-4},
+    {OP_attention, {S(2, 30, 32), S(2, 700, 32), S(2, 700, 32)}, {.heads = 4, .alpha = 0.007f}, .draw = BIG,
+        .tolerance = 1e-5},
     {OP_attention_grad, {S(1, 1, 1), S(1, 1, 1), S(1, 1, 1), S(0), S(0), S(1, 1, 1)}, {.heads = 1, .alpha = 1}},
     {OP_attention_grad, {S(2, 5, 12), S(2, 7, 12), S(2, 7, 12), S(0), S(0), S(2, 5, 12)}, {.heads = 2, .alpha = 0.4f}},
     {OP_attention_grad, {S(6, 9, 16), S(2, 11, 16), S(2, 11, 16), S(0), S(0), S(6, 9, 16)},
