@@ -151,14 +151,6 @@ static inline vf vexp(vf x)
     return p * power2(n >> 1) * power2(n - (n >> 1));
 }
 
-/* e^x of x brought into -87 .. 87, where its use makes 1e-38 as good as 0: probabilities, sigmoids. */
-static inline vf vexp_within(vf x)
-{
-    vi n;
-    const vf p = vexp_parts(vmin(splat(87.0f), vmax(splat(-87.0f), x)), &n);
-    return p * power2(n);
-}
-
 /* For x <= 126, x = n + r with |r| <= 1/2: 2^n, and r. Below 2^-126 it stays there, where its use makes 1e-38 as good as
  * 0; NaN stays, in r. */
 static inline vf vexp2_parts(vf x, vf *r)
@@ -170,18 +162,32 @@ static inline vf vexp2_parts(vf x, vf *r)
     return (vf)((vi)t << 23);
 }
 
+/* 2^x for |x| <= 1/2, 1.6e-7 relative. */
+static inline vf vexp2_polynomial(vf x)
+{
+    vf p = splat(1.326472615e-3f);
+    p = p * x + 9.671512991e-3f;
+    p = p * x + 5.550733581e-2f;
+    p = p * x + 2.402224243e-1f;
+    p = p * x + 6.931470037e-1f;
+    return p * x + 1.0f;
+}
+
 /* 2^x for x <= 0 (1 at most by rounding), or up to 126, 1.6e-7 relative; see vexp2_parts. */
 static inline vf vexp2_below(vf x)
 {
     vf r;
     const vf whole = vexp2_parts(x, &r);
-    vf p = splat(1.326472615e-3f);
-    p = p * r + 9.671512991e-3f;
-    p = p * r + 5.550733581e-2f;
-    p = p * r + 2.402224243e-1f;
-    p = p * r + 6.931470037e-1f;
-    p = p * r + 1.0f;
-    return p * whole;
+    return vexp2_polynomial(r) * whole;
+}
+
+/* e^x of x brought into -87 .. 87, where its use makes 1e-38 as good as 0: probabilities, sigmoids. */
+static inline vf vexp_within(vf x)
+{
+    const vf magic = splat(12582912.0f + 127);
+    x = vmin(splat(87.0f), vmax(splat(-87.0f), x));
+    const vf t = x * 1.44269504f + magic;
+    return vexp2_polynomial(x * 1.44269504f - (t - magic)) * (vf)((vi)t << 23);
 }
 
 /* 2^x for |x| <= 1/2, 3e-6 relative. */
@@ -206,22 +212,22 @@ static inline vf vsilu_slope(vf x)
     return s * (1.0f + x * (1.0f - s));
 }
 
-/* The normal distribution function, through erfc's Chebyshev form (Numerical Recipes, 6.2: 1.2e-7 relative). */
+/* The normal distribution function, through erfc's Chebyshev form (Numerical Recipes, 6.2: 1.2e-7 relative), whose
+ * exponent is here one of 2, with the half that makes it a distribution. */
 static inline vf vphi(vf x)
 {
-    const vf z = vabs(x) * 0.70710678f;
-    const vf t = 1.0f / (1.0f + 0.5f * z);
-    vf p = splat(0.17087277f);
-    p = p * t + -0.82215223f;
-    p = p * t + 1.48851587f;
-    p = p * t + -1.13520398f;
-    p = p * t + 0.27886807f;
-    p = p * t + -0.18628806f;
-    p = p * t + 0.09678418f;
-    p = p * t + 0.37409196f;
-    p = p * t + 1.00002368f;
-    p = p * t + -1.26551223f;
-    const vf tail = 0.5f * t * vexp_within(p - z * z);
+    const vf t = 1.0f / (1.0f + 0.353553391f * vabs(x));
+    vf p = splat(0.246517298f);
+    p = p * t + -1.18611495f;
+    p = p * t + 2.14747446f;
+    p = p * t + -1.63775315f;
+    p = p * t + 0.402321582f;
+    p = p * t + -0.26875686f;
+    p = p * t + 0.139630057f;
+    p = p * t + 0.539700616f;
+    p = p * t + 1.4427292f;
+    p = p * t + -2.82574822f;
+    const vf tail = t * vexp2_below(p - 0.72134752f * (x * x));
     return choose(x < 0.0f, tail, 1.0f - tail);
 }
 
