@@ -1,6 +1,6 @@
-/* Fused attention: tiles of queries against blocks of keys with a running sum and the first block's maximum, raised only
- * where sums become too large without; the score matrix is never stored. The gradient computes the probabilities again
- * from the log-sum-exp. Products are gemm.inc.c's tiles. q [b,lq,c], k v [b/r,lk,c], c = heads * width. */
+/* Fused attention: tiles of queries against blocks of keys with a running sum and the first block's maximum, raised
+ * only where sums become too large without; the score matrix is never stored. The gradient computes the probabilities
+ * again from the log-sum-exp. Products are gemm.inc.c's tiles. q [b,lq,c], k v [b/r,lk,c], c = heads * width. */
 
 enum {
     QUERIES = V == 16 ? 96 : 8 * TILE_ROWS,     /* of a tile, at most */

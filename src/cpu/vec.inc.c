@@ -151,8 +151,8 @@ static inline vf vexp(vf x)
     return p * power2(n >> 1) * power2(n - (n >> 1));
 }
 
-/* For x <= 126, x = n + r with |r| <= 1/2: 2^n, and r. Below 2^-126 it stays there, where its use makes 1e-38 as good as
- * 0; NaN stays, in r. */
+/* For x <= 126, x = n + r with |r| <= 1/2: 2^n, and r. Below 2^-126 it stays there, where its use makes 1e-38 as good
+ * as 0; NaN stays, in r. */
 static inline vf vexp2_parts(vf x, vf *r)
 {
     const vf magic = splat(12582912.0f + 127);   /* leaves n + 127, an exponent's bits, at the low end */

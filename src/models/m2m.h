@@ -57,8 +57,8 @@ int context_noise_fits(const unet_config *u, m2m_error *err);
 /* Floats of one image's context, or of a text's states. */
 int64_t context_floats(const unet_config *u, int height, int width, int tokens);
 
-/* One clean image in, keys and values of every set-attention layer out. A plain U-Net's text takes an image's place: its
- * states [T,D] are the context. */
+/* One clean image in, keys and values of every set-attention layer out. A plain U-Net's text takes an image's place:
+ * its states [T,D] are the context. */
 typedef struct clean_graph {
     graph *g;
     nn n;

@@ -37,8 +37,8 @@ typedef struct unet_deep {
     node *feature;    /* [B,H,W,C], set by unet */
 } unet_deep;
 
-/* x [B,H,W,in_channels], t [B] or [1] -> [B,H,W,out_channels], B times c->n_branches where c has branches. deep may be NULL. recompute: every resnet and transformer is a
- * segment that training computes twice instead of storing. */
+/* x [B,H,W,in_channels], t [B] or [1] -> [B,H,W,out_channels]; where c has branches, [n_branches*B,...]. deep may be
+ * NULL. recompute: every resnet and transformer is a segment that training computes twice instead of storing. */
 node *unet(nn *n, const unet_config *u, node *x, node *t, cross *c, unet_deep *deep, bool recompute);
 
 #endif

@@ -179,6 +179,26 @@ static void each_step_is_that_of_the_plain_loop(void **state)
     free(latent);
 }
 
+/* What comes before the first text is computed once; keys and values of texts are not part of a step. */
+static void branches_begin_in_common(void **state)
+{
+    (void)state;
+    painter *guided = open_painter(1, 7.5, "ddim"), *plain = open_painter(1, 1, "ddim");
+    text_graph g;
+    assert_int_equal(text_graph_build(&g, &model.config, model.params, 1, SIDE, SIDE, TOKENS, 0, NULL), 0);
+    double whole = 0, conv_in = node_flops(graph_node(g.g, 0));
+    for (int i = 0; i < graph_size(g.g); i++) {
+        const node *n = graph_node(g.g, i);
+        whole += STEPS * node_flops(n);
+        if (conv_in == 0 && n->op == OP_conv2d) conv_in = STEPS * node_flops(n);
+    }
+    assert_true(painter_flops(plain) < whole);
+    assert_true(painter_flops(guided) < 2 * painter_flops(plain) - conv_in);
+    text_graph_free(&g);
+    painter_free(guided);
+    painter_free(plain);
+}
+
 static int stop_at_two(void *user, int step, int steps)
 {
     assert_int_equal(steps, STEPS);
@@ -218,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_change_no_bit),
         cmocka_unit_test(each_step_is_that_of_the_plain_loop),
+        cmocka_unit_test(branches_begin_in_common),
         cmocka_unit_test(a_step_can_cancel),
         cmocka_unit_test(what_is_not_finite_is_refused),
     };

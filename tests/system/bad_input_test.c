@@ -110,6 +110,7 @@ static const input_case cases[] = {
     {"import_bad_background", {"data", "import", "folders", "@empty", OUT, "--background", "red"}, "background|red"},
     {"compose_no_pool", {"data", "compose", "@gone", OUT, "--sets", "1"}, "gone"},
     {"bench_missing", {"bench", "@gone", "--runs", "1"}, "gone"},
+    {"bench_guided_of_a_set", {"bench", "@model/unet", "--component", "guided", "--runs", "1"}, "guided|m2m"},
     {"bench_bad_size", {"bench", "@model/unet", "--size", "wide", "--runs", "1"}, "size|wide"},
     {"info_missing", {"info", "@gone"}, "gone"},
     {"info_a_text", {"info", "@text.png"}, "text.png"},

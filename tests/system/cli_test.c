@@ -164,14 +164,35 @@ static void output_that_cant_be_written_is_an_error(void **state)
     expect_refused(&o, "standard output");
 }
 
+static void bench_times_every_component(void **state)
+{
+    (void)state;
+    static const char *const of[][2] = {
+        {"golden/models/unet_text", "unet"}, {"golden/models/unet_text", "guided"}, {"golden/models/m2m_self", "m2m"},
+        {"golden/models/m2m_self", "vae_encoder"}, {"golden/models/m2m_self", "vae_decoder"},
+        {"golden/models/m2m_self", "train"},
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        outcome o;
+        char line[64];
+        RUN(&o, "bench", in_tests(of[i][0]), "--component", of[i][1], "--size", "16x16", "--runs", "1", "--threads", "2",
+            "--ops");
+        expect_success(&o);
+        snprintf(line, sizeof line, "%s, batch 2, ", of[i][1]);
+        says(o.out, line);
+        says(o.out, "conv2d");
+    }
+}
+
 int main(void)
 {
-    enum { BAD = sizeof bad_cases / sizeof bad_cases[0], OTHERS = 4 };
+    enum { BAD = sizeof bad_cases / sizeof bad_cases[0], OTHERS = 5 };
     static struct CMUnitTest tests[BAD + OTHERS] = {
         cmocka_unit_test(help_teaches),
         cmocka_unit_test(help_has_every_option_with_its_default),
         cmocka_unit_test(version_names_the_libraries),
         cmocka_unit_test(output_that_cant_be_written_is_an_error),
+        cmocka_unit_test(bench_times_every_component),
     };
     for (int i = 0; i < BAD; i++)
         tests[OTHERS + i] = (struct CMUnitTest){.name = bad_cases[i].name, .test_func = is_refused,
