@@ -175,8 +175,8 @@ static void bench_times_every_component(void **state)
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         outcome o;
         char line[64];
-        RUN(&o, "bench", in_tests(of[i][0]), "--component", of[i][1], "--size", "16x16", "--runs", "1", "--threads", "2",
-            "--ops");
+        RUN(&o, "bench", in_tests(of[i][0]), "--component", of[i][1], "--size", "16x16", "--runs", "1", "--ops",
+            "--threads", "2");
         expect_success(&o);
         snprintf(line, sizeof line, "%s, batch 2, ", of[i][1]);
         says(o.out, line);

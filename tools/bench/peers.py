@@ -9,7 +9,8 @@ Prints medians, versions and ratios.
     python tools/bench/peers.py models/emoji --what train --sets 8      forward, backward, AdamW of sets of 5
     python tools/bench/peers.py DIR --what m2m --context 4              a guided step of an M2M-Self (--make-random DIR --variant self)
 
---what step (the default) is a guided step: one forward of batch 2. PyTorch runs an M2M as the paper writes it, all context images again at each step, and
+--what step (the default) is a guided step of an image: of a peer a forward of its latent twice, with a text and a negative one; of m2m what m2m generate
+computes for it (what both have in common once, a text's keys and values once per image). Peer m2m-forward is m2m with a forward of any two rows. PyTorch runs an M2M as the paper writes it, all context images again at each step, and
 set attention as one scaled_dot_product_attention. Needs torch and diffusers (and openvino) from PyPI in the Python that runs it, and a built m2m.
 """
 import argparse
@@ -24,7 +25,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = {"m2m": [], "m2m-exact": ["--exact"], "m2m-fast": ["--fast"], "m2m-int8": ["--int8"]}
+OURS = {"m2m": [], "m2m-exact": ["--exact"], "m2m-fast": ["--fast"], "m2m-int8": ["--int8"], "m2m-forward": []}
 KINDS = {
     "pytorch": ["peer_pytorch.py", "--wait"],
     "pytorch-cl": ["peer_pytorch.py", "--wait", "--channels-last"],
@@ -72,8 +73,8 @@ class Resident:
 class M2M:
     """m2m bench, started anew for each step (it warms up by itself)."""
 
-    def __init__(self, args, more):
-        what = {"step": ["--component", "unet", "--batch", "2"], "m2m": ["--component", "m2m", "--context", str(args.context)],
+    def __init__(self, args, more, component="guided"):
+        what = {"step": ["--component", component, "--batch", "2"], "m2m": ["--component", "m2m", "--context", str(args.context)],
                 "train": ["--component", "train", "--batch", str(args.sets)]}[args.what]
         self.command = [args.program, "bench", args.dir, "--size", args.size, "--runs", "1", "--threads", str(args.threads)] + what + more
         self.version = version_of(args)
@@ -141,9 +142,12 @@ def main():
     for name in names.split(","):
         if name not in KINDS and name not in OURS:
             sys.exit(f"{name}: no such peer; there are {', '.join([*OURS, *KINDS])}")
-        if name == "sdcpp" and args.what != "step":
-            sys.exit(f"sdcpp: times --what step alone, not {args.what}")
-        peers[name] = ours(args, OURS[name]) if name in OURS else Resident(args, KINDS[name])
+        if name in ("sdcpp", "m2m-forward") and args.what != "step":
+            sys.exit(f"{name}: times --what step alone, not {args.what}")
+        if name == "m2m-forward":
+            peers[name] = M2M(args, OURS[name], "unet")
+        else:
+            peers[name] = ours(args, OURS[name]) if name in OURS else Resident(args, KINDS[name])
     seconds = {name: [] for name in peers}
     for _ in range(args.rounds):
         for name, peer in peers.items():
