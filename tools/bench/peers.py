@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""m2m beside its peers on the same weights, turn by turn: every round times one run of each, so what disturbs the machine disturbs all.
+"""m2m beside its peers on the same weights, turn by turn: every round times one run of each, so what disturbs the machine disturbs all,
+and each begins with another.
 Prints medians, versions and ratios.
 
     python tools/bench/peer_pytorch.py --make-random /tmp/sd21          once: a random U-Net of SD 2.1-base's size
@@ -149,9 +150,10 @@ def main():
         else:
             peers[name] = ours(args, OURS[name]) if name in OURS else Resident(args, KINDS[name])
     seconds = {name: [] for name in peers}
-    for _ in range(args.rounds):
-        for name, peer in peers.items():
-            seconds[name].append(peer.step())
+    order = list(peers)
+    for r in range(args.rounds):
+        for name in order[r % len(order):] + order[:r % len(order)]:   # who ran just before counts, too
+            seconds[name].append(peers[name].step())
             print(f"{name} {seconds[name][-1]:.3f} s", file=sys.stderr, flush=True)
     cpu = next(line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
     print(f"{cpu}, {args.threads} threads, {args.what}, latent {args.size}, median of {args.rounds} rounds\n")
