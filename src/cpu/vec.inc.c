@@ -151,16 +151,17 @@ static inline vf vexp(vf x)
     return p * power2(n >> 1) * power2(n - (n >> 1));
 }
 
-/* For x <= 126, x = n + r with |r| <= 1/2: 2^n, and r. Below 2^-126 it stays there, where its use makes 1e-38 as good
- * as 0; NaN stays, in r. */
-static inline vf vexp2_parts(vf x, vf *r)
+/* For |x * unit| <= 126, x * unit = n + r with |r| <= 1/2: 2^n, and r. NaN stays, in r. */
+static inline vf vexp2_split(vf x, float unit, vf *r)
 {
     const vf magic = splat(12582912.0f + 127);   /* leaves n + 127, an exponent's bits, at the low end */
-    x = vmax(splat(-126.0f), x);
-    const vf t = x + magic;
-    *r = x - (t - magic);
+    const vf t = x * unit + magic;
+    *r = x * unit - (t - magic);
     return (vf)((vi)t << 23);
 }
+
+/* The same of x <= 126. Below 2^-126 it stays there, where its use makes 1e-38 as good as 0. */
+static inline vf vexp2_parts(vf x, vf *r) { return vexp2_split(vmax(splat(-126.0f), x), 1, r); }
 
 /* 2^x for |x| <= 1/2, 1.6e-7 relative. */
 static inline vf vexp2_polynomial(vf x)
@@ -184,10 +185,9 @@ static inline vf vexp2_below(vf x)
 /* e^x of x brought into -87 .. 87, where its use makes 1e-38 as good as 0: probabilities, sigmoids. */
 static inline vf vexp_within(vf x)
 {
-    const vf magic = splat(12582912.0f + 127);
-    x = vmin(splat(87.0f), vmax(splat(-87.0f), x));
-    const vf t = x * 1.44269504f + magic;
-    return vexp2_polynomial(x * 1.44269504f - (t - magic)) * (vf)((vi)t << 23);
+    vf r;
+    const vf whole = vexp2_split(vmin(splat(87.0f), vmax(splat(-87.0f), x)), 1.44269504f, &r);
+    return vexp2_polynomial(r) * whole;
 }
 
 /* 2^x for |x| <= 1/2, 3e-6 relative. */

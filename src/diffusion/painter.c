@@ -44,7 +44,7 @@ static void bind_texts(const painter *p, pass *a)
 {
     const int lane = has_negative(p) && a->branches == 1;
     const cross *c = &a->step.c;
-    for (int i = 0; a->x && i < c->layers; i++) {
+    for (int i = 0; i < c->layers; i++) {
         exec_bind(a->x, c->branch[0].key[i], context_keys(p->texts, lane, i));
         exec_bind(a->x, c->branch[0].value[i], context_values(p->texts, lane, i));
     }
@@ -60,10 +60,11 @@ static int build_pass(painter *p, pass *a, paramset *params, const unet_config *
     if (status) return status;
     node *const out[] = {a->step.prediction, a->step.deep.feature};
     a->x = exec_new(a->step.g, be, out, !shallow && p->o.deepcache > 1 ? 2 : 1, err);
-    status = a->x ? exec_alloc(a->x, err) : M2M_EUNSUPPORTED;
+    if (!a->x) return M2M_EUNSUPPORTED;
+    bind_texts(p, a);
+    status = exec_alloc(a->x, err);
     if (!status && shallow)
         exec_bind(a->x, a->step.deep.feature, exec_output(a[-KINDS].x, a[-KINDS].step.deep.feature));
-    bind_texts(p, a);
     return status;
 }
 
@@ -127,11 +128,10 @@ size_t painter_bytes(const painter *p)
     return bytes;
 }
 
-/* Keys and values of both texts, made anew: the weights may be others than the last time (training). */
+/* Keys and values of both texts, where they are not those of the last time. */
 static int set_texts(painter *p, const float *text, const float *negative, m2m_error *err)
 {
     const context_image first = {.content = has_negative(p) ? negative : text}, second = {.content = text};
-    context_clear(p->texts);
     int status = context_set(p->texts, 0, &first, 1, 0, err);
     if (!status && has_negative(p)) status = context_set(p->texts, 1, &second, 1, 0, err);
     return status;
@@ -195,19 +195,12 @@ static int give_noise(painter *p, int n, int k, m2m_error *err)
 
 int painter_steps(const painter *p) { return sampler_steps(p->sampler); }
 
-static double pass_flops(const pass *a)
-{
-    double sum = 0;
-    for (int i = 0; i < graph_size(a->step.g); i++) sum += node_flops(graph_node(a->step.g, i));
-    return sum;
-}
-
 double painter_flops(const painter *p)
 {
     painter walked = *p;
     double sum = 0;
     for (pass *a = walked.pass; a < walked.pass + KINDS; a++) a->age = 0;
-    for (int k = 0; k < sampler_steps(p->sampler); k++) sum += pass_flops(choose_pass(&walked, k));
+    for (int k = 0; k < sampler_steps(p->sampler); k++) sum += graph_flops(choose_pass(&walked, k)->step.g);
     return sum / p->o.batch;
 }
 

@@ -26,7 +26,8 @@ typedef struct painter_options {
 
 typedef struct painter painter;
 
-/* Borrows everything; height and width are the latent's. NULL with *err on failure. */
+/* Borrows everything; height and width are the latent's. The weights must stay as they are while it lives: what
+ * was made of a text is kept for the next images of it. NULL with *err on failure. */
 painter *painter_new(const unet_config *u, paramset *params, backend *be, const schedule *s, int height, int width,
                      const painter_options *o, m2m_error *err);
 void painter_free(painter *p);

@@ -435,6 +435,13 @@ void exec_profile(exec *x, bool on)
 const node_time *exec_times(const exec *x) { return x->times; }
 const graph *exec_graph(const exec *x) { return x->g; }
 
+double graph_flops(const graph *g)
+{
+    double sum = 0;
+    for (int i = 0; i < graph_size(g); i++) sum += node_flops(graph_node(g, i));
+    return sum;
+}
+
 double node_work(const backend *be, const node *n)
 {
     const kernel *k = &be->kernels[n->op];

@@ -41,6 +41,7 @@ const node_time *exec_times(const exec *x);
 const graph *exec_graph(const exec *x);
 /* Multiply-adds times two of one run of n (products and attention; 0 for the rest). */
 double node_flops(const node *n);
+double graph_flops(const graph *g);      /* of all its nodes, needed or not */
 /* The same as be computes them: less where an algorithm saves arithmetic. */
 double node_work(const backend *be, const node *n);
 

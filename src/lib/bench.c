@@ -71,13 +71,6 @@ static int time_runs(bench *b, bench_run *run, void *what, m2m_error *err)
     return status;
 }
 
-static double graph_flops(const graph *g)
-{
-    double sum = 0;
-    for (int i = 0; i < graph_size(g); i++) sum += node_flops(graph_node(g, i));
-    return sum;
-}
-
 static int write_random(exec *x, const node *input, uint32_t index, m2m_error *err)
 {
     size_t n = (size_t)shape_count(input->shape);
@@ -127,6 +120,12 @@ static int time_exec(bench *b, exec *x, m2m_error *err)
 
 /* ---- components ---- */
 
+/* The latent's size, where the caller does not say: the model's own. */
+static void choose_size(bench *b, int side)
+{
+    if (!b->height) b->height = b->width = side;
+}
+
 static int fill_params(const bench *b, paramset *params, m2m_error *err)
 {
     return b->o->random ? paramset_init(params, DEFAULT_SEED, err) : 0;
@@ -138,7 +137,8 @@ static int bench_unet(bench *b, m2m_error *err)
     text_graph t = {0};
     int status = unet_model_open(&m, b->dir, !b->o->random, err);
     if (status) return status;
-    int h = b->height ? b->height : m.config.sample_size, w = b->width ? b->width : m.config.sample_size;
+    choose_size(b, m.config.sample_size);
+    const int h = b->height, w = b->width;
     status = fill_params(b, m.params, err);
     if (!status) status = text_graph_build(&t, &m.config, m.params, (int)b->o->batch, h, w, TEXT_TOKENS, 0, err);
     exec *x = status ? NULL : exec_new(t.g, b->be, &t.prediction, 1, err);
@@ -161,8 +161,9 @@ static int bench_guided(bench *b, m2m_error *err)
     step_graph t = {0};
     int status = unet_model_open(&m, b->dir, !b->o->random, err);
     if (status) return status;
-    step_shape s = {.height = b->height ? b->height : m.config.sample_size, .tokens = TEXT_TOKENS, .branches = 2,
-                    .width = b->width ? b->width : m.config.sample_size, .rows = (int)(b->o->batch + 1) / 2};
+    choose_size(b, m.config.sample_size);
+    const step_shape s = {.height = b->height, .width = b->width, .tokens = TEXT_TOKENS, .branches = 2,
+                          .rows = (int)(b->o->batch + 1) / 2};
     if (m.config.variant != SET_NONE)
         status = fail(err, M2M_EINVAL, "component: guided, but this U-Net has image-set attention, wanted m2m");
     if (!status) status = fill_params(b, m.params, err);
@@ -190,8 +191,8 @@ static int bench_vae(bench *b, vae_part part, m2m_error *err)
     int status = vae_model_open(&m, b->dir, !b->o->random, err);
     if (status) return status;
     int f = vae_factor(&m.config), scale = part == VAE_ENCODE ? f : 1;
-    int h = (b->height ? b->height : m.config.sample_size / f) * scale;
-    int w = (b->width ? b->width : m.config.sample_size / f) * scale;
+    choose_size(b, m.config.sample_size / f);
+    const int h = b->height * scale, w = b->width * scale;
     status = fill_params(b, m.params, err);
     if (!status) status = vae_graph_build(&t, &m.config, m.params, part, (int)b->o->batch, h, w, err);
     exec *x = status ? NULL : exec_new(t.g, b->be, &t.out, 1, err);
@@ -270,7 +271,8 @@ static int bench_m2m(bench *b, m2m_error *err)
     schedule s = {0};
     int status = unet_model_open(&m, b->dir, !b->o->random, err);
     if (status) return status;
-    int h = b->height ? b->height : m.config.sample_size, w = b->width ? b->width : m.config.sample_size;
+    choose_size(b, m.config.sample_size);
+    const int h = b->height, w = b->width;
     int64_t floats = (int64_t)m.config.in_channels * h * w;
     float *sample = malloc((size_t)floats * sizeof *sample);
     int tokens;
@@ -327,7 +329,8 @@ static int bench_train(bench *b, m2m_error *err)
     train_graph t = {0};
     int status = unet_model_open(&m, b->dir, !b->o->random, err);
     if (status) return status;
-    int h = b->height ? b->height : m.config.sample_size, w = b->width ? b->width : m.config.sample_size;
+    choose_size(b, m.config.sample_size);
+    const int h = b->height, w = b->width;
     train_shape ts = {.sets = (int)b->o->batch, .images = 5, .draws = 1, .height = h, .width = w};
     status = tokens_of(b, &m.config, h, w, &ts.tokens, err);
     if (!status) status = params_prepare(m.params, DEFAULT_SEED, NULL, err);

@@ -26,7 +26,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-OURS = {"m2m": [], "m2m-exact": ["--exact"], "m2m-fast": ["--fast"], "m2m-int8": ["--int8"], "m2m-forward": []}
+OURS = {"m2m": [], "m2m-exact": ["--exact"], "m2m-fast": ["--fast"], "m2m-int8": ["--int8"], "m2m-forward": ["--component", "unet"]}
 KINDS = {
     "pytorch": ["peer_pytorch.py", "--wait"],
     "pytorch-cl": ["peer_pytorch.py", "--wait", "--channels-last"],
@@ -74,8 +74,8 @@ class Resident:
 class M2M:
     """m2m bench, started anew for each step (it warms up by itself)."""
 
-    def __init__(self, args, more, component="guided"):
-        what = {"step": ["--component", component, "--batch", "2"], "m2m": ["--component", "m2m", "--context", str(args.context)],
+    def __init__(self, args, more):
+        what = {"step": ["--component", "guided", "--batch", "2"], "m2m": ["--component", "m2m", "--context", str(args.context)],
                 "train": ["--component", "train", "--batch", str(args.sets)]}[args.what]
         self.command = [args.program, "bench", args.dir, "--size", args.size, "--runs", "1", "--threads", str(args.threads)] + what + more
         self.version = version_of(args)
@@ -145,10 +145,7 @@ def main():
             sys.exit(f"{name}: no such peer; there are {', '.join([*OURS, *KINDS])}")
         if name in ("sdcpp", "m2m-forward") and args.what != "step":
             sys.exit(f"{name}: times --what step alone, not {args.what}")
-        if name == "m2m-forward":
-            peers[name] = M2M(args, OURS[name], "unet")
-        else:
-            peers[name] = ours(args, OURS[name]) if name in OURS else Resident(args, KINDS[name])
+        peers[name] = ours(args, OURS[name]) if name in OURS else Resident(args, KINDS[name])
     seconds = {name: [] for name in peers}
     order = list(peers)
     for r in range(args.rounds):
