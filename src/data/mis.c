@@ -109,12 +109,10 @@ static int wait_for_lock(mis_job *j, lock *l, const char *path, const char *plan
     return rc < 0 ? rc : 0;
 }
 
-static int make_plan(mis_job *j, const cJSON *wanted, const char *path, m2m_error *err)
+static int make_plan(mis_job *j, const cJSON *wanted, const char *path, const char *lock_path, m2m_error *err)
 {
-    char *lock_path = path_join(j->out, ".mis.lock");
     lock l = {.fd = -1};
-    int rc = lock_path ? wait_for_lock(j, &l, lock_path, path, err)
-                       : fail(err, M2M_ENOMEM, "%s: no memory for a path", j->out);
+    int rc = wait_for_lock(j, &l, lock_path, path, err);
     if (!rc && !file_exists(path)) {
         rc = mis_plan_make(&j->plan, j->captions, &j->filter, j->calls, err);
         if (!rc) rc = mis_plan_save(&j->plan, wanted, captions_path(j->captions), path, err);
@@ -122,19 +120,20 @@ static int make_plan(mis_job *j, const cJSON *wanted, const char *path, m2m_erro
     }
     if (l.fd >= 0) unlink(lock_path);
     lock_close(&l);
-    free(lock_path);
     return rc;
 }
 
+/* A lock beside a plan: its run was killed between the two, or is about to remove it. */
 static int get_plan(mis_job *j, m2m_error *err)
 {
     cJSON *wanted = settings(j);
-    char *path = path_join(j->out, "mis.json");
-    int rc = wanted && path ? 0 : fail(err, M2M_ENOMEM, "%s: no memory to describe the sets", j->out);
-    if (!rc && !file_exists(path)) rc = make_plan(j, wanted, path, err);
+    char *path = path_join(j->out, "mis.json"), *lock_path = path_join(j->out, ".mis.lock");
+    int rc = wanted && path && lock_path ? 0 : fail(err, M2M_ENOMEM, "%s: no memory to describe the sets", j->out);
+    if (!rc && (!file_exists(path) || file_exists(lock_path))) rc = make_plan(j, wanted, path, lock_path, err);
     if (!rc) rc = mis_plan_load(&j->plan, wanted, captions_path(j->captions), path, err);
     cJSON_Delete(wanted);
     free(path);
+    free(lock_path);
     return rc;
 }
 

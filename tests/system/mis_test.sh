@@ -62,6 +62,7 @@ grep -q "left out: 1 over [0-9]* tokens, 1 without column, 1 empty, 1 not UTF-8,
 grep -q "holds $CAPTIONS of $CAPTIONS sets" "$work/log" || die "end: $(cat "$work/log")"
 "$M2M_PROGRAM" data check "$work/whole/train" >/dev/null
 cp -r "$work/whole" "$work/again"
+touch "$work/again/.mis.lock"       # left by one that was killed when it had just written mis.json
 mis "$work/again" --batch 1 >/dev/null
 same "$work/again" "run again"
 
