@@ -1,10 +1,22 @@
 /* The fast CPU backend: the float reference's kernels with one instruction set's fast ones put over them. */
+#include <cpuid.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cpu/cpu.h"
 #include "cpu/fast.h"
+
+/* Whether the processor has tiles of 8-bit integers and Linux lets this process use them, which it does once asked. */
+static bool amx_usable(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };   /* arch_prctl's ARCH_REQ_XCOMP_PERM, of that state */
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & bit_AMX_TILE) || !(d & bit_AMX_INT8)) return false;
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
 
 bool cpu_has_isa(const char *isa)
 {
@@ -16,18 +28,19 @@ bool cpu_has_isa(const char *isa)
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("fma");
     if (!strcmp(isa, "avx512vnni")) return cpu_has_isa("avx512") && __builtin_cpu_supports("avx512vnni");
+    if (!strcmp(isa, "amx")) return cpu_has_isa("avx512vnni") && amx_usable();
     return false;
 }
 
 static const fast_table *find_table(const char *isa, m2m_error *err)
 {
-    const fast_table *const best_first[] = {&fast_avx512vnni, &fast_avx512, &fast_avx2, &fast_generic};
-    for (int i = 0; i < 4; i++) {
+    const fast_table *const best_first[] = {&fast_amx, &fast_avx512vnni, &fast_avx512, &fast_avx2, &fast_generic};
+    for (int i = 0; i < 5; i++) {
         const fast_table *t = best_first[i];
         if (isa ? !strcmp(isa, t->isa) && cpu_has_isa(isa) : cpu_has_isa(t->isa)) return t;
     }
     fail(err, M2M_EUNSUPPORTED,
-         "instruction set %s: unknown or not on this machine (generic, avx2, avx512, avx512vnni)", isa);
+         "instruction set %s: unknown or not on this machine (generic, avx2, avx512, avx512vnni, amx)", isa);
     return NULL;
 }
 
@@ -98,6 +111,7 @@ bool backend_cpu_words(backend *be, bool bytes)
     if (!words) return false;
     for (int op = 0; op < OP_COUNT; op++)
         if (words[op].run) cpu->kernels[op] = words[op];
+    cpu->words = true;
     cpu->bytes = bytes && cpu->table->bytes;
     be->peak = cpu->table->words_peak;
     snprintf(cpu->detail, sizeof cpu->detail, "%s, products of %s-bit integers, %d thread%s", cpu->table->isa,

@@ -4,6 +4,8 @@
 
 enum { BYTES_TOP = 127 };
 
+static const words_width of_bytes;
+
 static inline float bytes_inverse_of(float largest)
 {
     return largest > 0 ? BYTES_TOP / largest : 0;
@@ -12,9 +14,9 @@ static inline float bytes_inverse_of(float largest)
 /* As words_row. */
 static void bytes_row(float *row, const float *x, int64_t depth)
 {
-    uint8_t *to = (uint8_t *)(row + words_head(depth));
-    for (int64_t p = 0; p < words_pieces(depth); p++) {
-        const span k = words_piece(depth, p);
+    uint8_t *to = (uint8_t *)(row + words_head(&of_bytes, depth));
+    for (int64_t p = 0; p < words_pieces(&of_bytes, depth); p++) {
+        const span k = words_piece(&of_bytes, depth, p);
         vf top = splat(0), odd = splat(0);
         for (int64_t i = k.first; i < k.end; i += V) {
             top = vmax(vabs(load(x + i)), top);
@@ -58,8 +60,15 @@ WORDS_TILE(bytes_twin, TWIN_ROWS, 2, bytes_add, true)
 WORDS_TILE(bytes_twin_tail, TAIL_ROWS, 2, bytes_add, true)
 
 static const words_width of_bytes = {
-    .each = 4,
+    .kind = PACK_BYTES,
+    .size = 1,
+    .work = 0.5,
+    .deepest = WORDS_DEPTH,
+    .whole = 2 * V,
+    .height = TILE_ROWS,
+    .wide = BLOCK_COLS,
     .row = bytes_row,
     .pack_piece = bytes_pack_piece,
+    .part = words_part,
     .tiles = {{bytes_whole_tile, bytes_tail_tile}, {bytes_twin, bytes_twin_tail}},
 };

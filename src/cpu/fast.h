@@ -1,5 +1,5 @@
-/* The fast CPU backend's inside: its state, and the kernel tables that fast_generic.c, fast_avx2.c, fast_avx512.c and
- * fast_avx512vnni.c compile from the same text (*.inc.c) for vectors of 4, 8 and 16 floats. */
+/* The fast CPU backend's inside: its state, and the kernel tables that fast_generic.c, fast_avx2.c, fast_avx512.c,
+ * fast_avx512vnni.c and fast_amx.c compile from the same text (*.inc.c) for vectors of 4, 8 and 16 floats. */
 #ifndef CPU_FAST_H
 #define CPU_FAST_H
 
@@ -20,7 +20,7 @@ typedef struct fast_table {
     double (*words_peak)(backend *be);
 } fast_table;
 
-extern const fast_table fast_generic, fast_avx2, fast_avx512, fast_avx512vnni;
+extern const fast_table fast_generic, fast_avx2, fast_avx512, fast_avx512vnni, fast_amx;
 
 typedef struct cpu_backend {
     backend base;
@@ -30,6 +30,7 @@ typedef struct cpu_backend {
     team *team;
     char detail[64];
     bool exact;                 /* no Winograd */
+    bool words;                 /* products of 16-bit integers */
     bool bytes;                 /* words' linear layers take integers of 8 bits: the table has them */
 } cpu_backend;
 

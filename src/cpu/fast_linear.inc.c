@@ -2,7 +2,7 @@
  * parameter; a weight that is no parameter (tests, computed weights) is packed into scratch at every run. */
 
 /* What a pack holds; part of its key. */
-enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_WORDS, PACK_BYTES, PACK_WORDS_WINOGRAD };
+enum { PACK_FORWARD = 1, PACK_BACKWARD, PACK_WORDS, PACK_BYTES, PACK_WORDS_WINOGRAD, PACK_DIGITS };
 
 /* Four numbers each at from, from + step .. from + 3 step, as columns of to[0 .. 3]. */
 static inline void transpose_four(float *const to[4], const float *from, int64_t step)

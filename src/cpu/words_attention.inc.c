@@ -25,10 +25,10 @@ static words_heads words_heads_of(const node *n)
     w.blocks = (j->lk + WORDS_KEYS - 1) / WORDS_KEYS;
     w.tiles = (j->lq + j->queries - 1) / j->queries;
     w.k_size = j->long_lk * j->width / 2;
-    w.k_scales = j->long_lk * words_pieces(j->width);
+    w.k_scales = j->long_lk * words_pieces(&of_words, j->width);
     w.v_size = round_up(j->lk, 2) * j->wide / 2;
     w.v_scales = w.blocks * j->wide;
-    w.row = words_stride(j->width, 2);
+    w.row = words_stride(&of_words, j->width);
     return w;
 }
 
@@ -61,7 +61,7 @@ static size_t words_attention_scratch(const backend *be, const node *n)
 static void words_pack_keys(const words_heads *w, int32_t *to, float *scale, const float *k)
 {
     const attention_job *j = &w->j;
-    const int64_t pairs = j->width / 2, pieces = words_pieces(j->width), head = words_head(j->width);
+    const int64_t pairs = j->width / 2, pieces = words_pieces(&of_words, j->width), head = words_head(&of_words, j->width);
     float row[16 + WORDS_WIDTH / 2];
     for (int64_t i = 0; i < j->long_lk; i++) {
         if (i < j->lk) words_row(row, k + i * j->c, j->width);
@@ -110,14 +110,13 @@ static void words_scores(const words_heads *w, float *s, const float *q, int64_t
                          int64_t count)
 {
     const attention_job *j = &w->j;
-    const int64_t pieces = words_pieces(j->width);
+    const int64_t pieces = words_pieces(&of_words, j->width);
     words_row_ptr row[WORDS_QUERIES];
     for (int64_t p = 0; p < pieces; p++) {
-        const span depth = words_piece(j->width, p);
+        const span depth = words_piece(&of_words, j->width, p);
         for (int64_t i = 0; i < j->queries; i++) {
             const float *from = q + i * w->row;
-            row[i] = (words_row_ptr){(const int32_t *)(from + words_head(j->width) + depth.first / 2),
-                                     from[p] * j->scale * LOG2_E};
+            row[i] = (words_row_ptr){words_at(&of_words, from, j->width, depth.first), from[p] * j->scale * LOG2_E};
         }
         const words_tile scores = {.width = &of_words,
                                    .to = {.c = s, .ldc = WORDS_KEYS, .rows = rows, .first = p == 0},

@@ -46,32 +46,64 @@ static inline void words_round(int16_t *to, const float *x, int64_t n, float inv
     for (int64_t k = 0; k < n; k += V) words_store(to + k, load_row(x, k, n) * inverse);
 }
 
-static int64_t words_pieces(int64_t depth)
+typedef struct words_tile words_tile;
+typedef struct words_row_ptr words_row_ptr;
+typedef struct words_product words_product;
+
+typedef void words_tile_function(const words_tile *j, const words_row_ptr *row, const int16_t *b);
+
+/* Integers of one size: of_words, of_bytes, of_digits. */
+typedef struct words_width {
+    int kind;                          /* of a packed weight */
+    int size;                          /* bytes of a number */
+    double work;                       /* products of the instruction that the peak is of, for one of numbers */
+    int64_t deepest, whole;            /* of a piece, at most; pieces begin at a multiple of whole, the last is padded */
+    int height;                        /* blocks have a multiple of so many rows */
+    void (*row)(float *row, const float *x, int64_t depth);
+    /* Row i of `rows` at to, in the form that part reads without gathering; NULL: there is none. */
+    void (*tiled_row)(float *to, int64_t rows, int64_t i, const float *x, int64_t depth);
+    void (*pack_piece)(void *to, float *scale, int32_t *offset, const float *s, int64_t depth);
+    /* Piece k of tap t, on rows r, which are row[], and the panels in cols. own: gather floats. */
+    void (*part)(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols, float *own);
+    int64_t gather;                    /* floats */
+    int64_t wide;                      /* columns that a block takes at a time, where C is read again */
+    words_tile_function *tiles[2][2];  /* [two panels][tail]; NULL: part has its own */
+} words_width;
+
+static int64_t words_pieces(const words_width *w, int64_t depth)
 {
-    return (depth + WORDS_DEPTH - 1) / WORDS_DEPTH;
+    return (depth + w->deepest - 1) / w->deepest;
 }
 
-static span words_piece(int64_t depth, int64_t k)
+static span words_piece(const words_width *w, int64_t depth, int64_t k)
 {
-    return span_of(depth, 2 * V, words_pieces(depth), k);
+    return span_of(depth, w->whole, words_pieces(w, depth), k);
 }
 
-/* Floats before a row's integers, and of the whole row; depth is a multiple of 16, for 8 bits of 32. */
-static int64_t words_head(int64_t depth)
+/* Floats before a row's integers, and of the whole row. */
+static int64_t words_head(const words_width *w, int64_t depth)
 {
-    return round_up(words_pieces(depth), 16);
+    return round_up(words_pieces(w, depth), 16);
 }
 
-static int64_t words_stride(int64_t depth, int each)
+static int64_t words_stride(const words_width *w, int64_t depth)
 {
-    return words_head(depth) + depth / each;
+    return words_head(w, depth) + round_up(depth, w->whole) * w->size / 4;
 }
+
+/* Where the numbers of a row from `first` on lie, the first of a piece. */
+static const int32_t *words_at(const words_width *w, const float *row, int64_t depth, int64_t first)
+{
+    return (const int32_t *)(row + words_head(w, depth) + first * w->size / 4);
+}
+
+static const words_width of_words;
 
 static void words_row(float *row, const float *x, int64_t depth)
 {
-    int16_t *to = (int16_t *)(row + words_head(depth));
-    for (int64_t p = 0; p < words_pieces(depth); p++) {
-        const span k = words_piece(depth, p);
+    int16_t *to = (int16_t *)(row + words_head(&of_words, depth));
+    for (int64_t p = 0; p < words_pieces(&of_words, depth); p++) {
+        const span k = words_piece(&of_words, depth, p);
         const float norm = words_norm(x + k.first, k.end - k.first);
         row[p] = words_scale_of(norm);
         words_round(to + k.first, x + k.first, k.end - k.first, words_inverse_of(norm));
@@ -97,29 +129,19 @@ static void words_pack_piece(void *to, float *scale, int32_t *offset, const floa
 }
 
 /* A tile's factors and place. row[i]: scale and integers of one piece. */
-typedef struct words_tile {
-    const struct words_width *width;
+struct words_tile {
+    const words_width *width;
     tile_job to;                       /* c, ldc, c_panel, rows, cols, first, bias */
     int64_t groups;                    /* of 32 bits: the depth by the integers in one */
     int64_t b_panel, scale_panel;      /* from one panel to the next, where cols > TILE_COLS */
     const float *scale;                /* [TILE_COLS] for each panel */
     const int32_t *offset;             /* the same; NULL: 16 bits */
-} words_tile;
+};
 
-typedef struct words_row_ptr {
+struct words_row_ptr {
     const int32_t *groups;
     float scale;
-} words_row_ptr;
-
-typedef void words_tile_function(const words_tile *j, const words_row_ptr *row, const int16_t *b);
-
-/* Integers of one size: of_words, of_bytes. */
-typedef struct words_width {
-    int each;                          /* in 32 bits */
-    void (*row)(float *row, const float *x, int64_t depth);
-    void (*pack_piece)(void *to, float *scale, int32_t *offset, const float *s, int64_t depth);
-    words_tile_function *tiles[2][2];  /* [two panels][tail] */
-} words_width;
+};
 
 /* sum += a . b, all the integers of 32 bits. */
 typedef void words_add_function(vi *sum, vi a, vi b);
@@ -183,10 +205,19 @@ WORDS_TILE(words_twin, TWIN_ROWS, 2, words_add, false)
 WORDS_TILE(words_twin_tail, TAIL_ROWS, 2, words_add, false)
 #endif
 
+static void words_part(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols, float *own);
+
 static const words_width of_words = {
-    .each = 2,
+    .kind = PACK_WORDS,
+    .size = 2,
+    .work = 1,
+    .deepest = WORDS_DEPTH,
+    .whole = 2 * V,
+    .height = TILE_ROWS,
+    .wide = BLOCK_COLS,
     .row = words_row,
     .pack_piece = words_pack_piece,
+    .part = words_part,
     .tiles = {{words_whole_tile, words_tail_tile},
 #if TWIN_ROWS
               {words_twin, words_twin_tail},
@@ -203,54 +234,95 @@ static int words_tile_rows(const words_tile *j, const words_row_ptr *row, const 
     return height;
 }
 
-typedef struct words_product {
+struct words_product {
     product p;                        /* sizes, bias, c; rows gives rows in words, or floats where `plain` */
     bool plain;                       /* rows are floats: each block's are rounded first (one tap) */
     const words_width *width;
-    const int16_t *b;
+    const char *b;
     const float *scale;
     const int32_t *offset;            /* for 8 bits, as scale */
-    float *own;                       /* per thread, where plain: words_own floats */
-} words_product;
+    float *own;                       /* per thread: words_own floats; where few_rows, all rows in words first */
+    const float *tiled;               /* those, as tiled_row makes them */
+};
 
-static int64_t words_block(int64_t depth, int each)
+/* So many rows are rounded before all products, as more than one group of columns reads them. */
+static bool few_rows(int64_t m)
 {
-    const int64_t fit = WORDS_BYTES / (4 * words_stride(depth, each)) / TILE_ROWS * TILE_ROWS;
-    return fit > WORDS_ROWS ? WORDS_ROWS : fit < 2 * TILE_ROWS ? 2 * TILE_ROWS : fit;
+    enum { FEW = 1024 };
+    return m <= FEW;
 }
 
-static int64_t words_own(int64_t depth, int each)
+static int64_t words_block(const words_width *w, int64_t depth, bool plain)
 {
-    return words_block(depth, each) * words_stride(depth, each);
+    const int64_t bytes = w->gather ? 2 * WORDS_BYTES : WORDS_BYTES, least = 2 * TILE_ROWS;
+    const int64_t fit = bytes / (4 * words_stride(w, depth)) / least * least;
+    return fit > WORDS_ROWS || (w->gather && !plain) ? WORDS_ROWS : fit < least ? least : fit;
 }
 
-/* Piece k of tap t, on rows r and the panels in cols. */
-static void words_part(const words_product *w, int64_t t, int64_t k, const row_ptr *row, span r, span cols)
+/* Floats of m rows in words. */
+static int64_t words_size(const words_width *w, int64_t m, int64_t depth)
+{
+    return round_up(round_up(m, w->height) * words_stride(w, depth), 16);
+}
+
+/* Floats of a thread: a block's rows, or what part gathers. */
+static int64_t words_own(const words_width *w, int64_t depth, bool plain)
+{
+    return plain ? words_size(w, words_block(w, depth, true), depth) : w->gather;
+}
+
+/* Floats of words_product.own for m rows that are floats. */
+static int64_t words_rows_floats(const backend *be, const words_width *w, int64_t m, int64_t depth)
+{
+    if (few_rows(m)) return words_size(w, m, depth);
+    return be->threads * words_own(w, depth, true);
+}
+
+/* A tile's places of tap t and piece k but for those of its rows; width columns from j on, whose biases go to bias. */
+static words_tile words_tile_at(const words_product *w, int64_t t, int64_t k, int64_t j, int64_t width, float *bias)
 {
     const product *p = &w->p;
-    const int64_t pieces = words_pieces(p->depth), head = words_head(p->depth), count = r.end - r.first;
-    const span depth = words_piece(p->depth, k);
-    const int64_t step = 2 * TILE_COLS / w->width->each;   /* of b for one depth */
+    const words_width *of = w->width;
+    const int64_t pieces = words_pieces(of, p->depth), panel = j / TILE_COLS * p->taps + t;
+    const span depth = words_piece(of, p->depth, k);
+    for (int64_t i = 0; i < round_up(width, TILE_COLS); i++) bias[i] = p->bias && i < width ? p->bias[j + i] : 0;
+    return (words_tile){.width = of,
+                        .to = {.ldc = p->ldc, .c_panel = TILE_COLS, .cols = width, .first = t == 0 && k == 0,
+                               .bias = bias},
+                        .groups = (depth.end - depth.first) * of->size / 4,
+                        .b_panel = p->taps * round_up(p->depth, of->whole) * TILE_COLS * of->size / 2,
+                        .scale = w->scale + (panel * pieces + k) * TILE_COLS,
+                        .offset = w->offset ? w->offset + (panel * pieces + k) * TILE_COLS : NULL,
+                        .scale_panel = p->taps * pieces * TILE_COLS};
+}
+
+/* The integers of B for tap t, piece k, columns from j on. */
+static const int16_t *words_b(const words_product *w, int64_t t, int64_t k, int64_t j)
+{
+    const product *p = &w->p;
+    const int64_t panel = j / TILE_COLS * p->taps + t, depth = round_up(p->depth, w->width->whole);
+    const int64_t first = words_piece(w->width, p->depth, k).first;
+    return (const int16_t *)(w->b + (panel * depth + first) * TILE_COLS * w->width->size);
+}
+
+/* words_width.part of of_words and of_bytes. */
+static void words_part(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols, float *own)
+{
+    const product *p = &w->p;
+    const int64_t count = r.end - r.first, first = words_piece(w->width, p->depth, k).first;
     words_row_ptr at[WORDS_ROWS + TILE_ROWS];
+    (void)own;
     for (int64_t i = 0; i < round_up(count, TILE_ROWS); i++) {
         const float *from = row[i < count ? i : count - 1];
-        at[i] = (words_row_ptr){(const int32_t *)(from + head + depth.first / w->width->each), from[k]};
+        at[i] = (words_row_ptr){words_at(w->width, from, p->depth, first), from[k]};
     }
     for (int64_t j = cols.first; j < cols.end; j += TILE_WIDE) {
-        const int64_t panel = j / TILE_COLS * p->taps + t, left = (cols.end < p->n ? cols.end : p->n) - j;
-        const int64_t width = left < TILE_WIDE ? left : TILE_WIDE, far = p->taps * p->depth * step;
-        float bias[TILE_WIDE] = {0};
-        for (int64_t i = 0; p->bias && i < width; i++) bias[i] = p->bias[j + i];
-        words_tile job = {.width = w->width,
-                          .to = {.ldc = p->ldc, .c_panel = TILE_COLS, .cols = width, .first = t == 0 && k == 0,
-                                 .bias = bias},
-                          .groups = (depth.end - depth.first) / w->width->each, .b_panel = far,
-                          .scale = w->scale + (panel * pieces + k) * TILE_COLS,
-                          .offset = w->offset ? w->offset + (panel * pieces + k) * TILE_COLS : NULL,
-                          .scale_panel = p->taps * pieces * TILE_COLS};
-        const int16_t *b = w->b + (panel * p->depth + depth.first) * step;
-        ahead next = ahead_of((const float *)(left > TILE_WIDE ? b + TILE_PANELS * far : NULL), job.groups * TILE_COLS,
-                              count);
+        const int64_t left = (cols.end < p->n ? cols.end : p->n) - j, width = left < TILE_WIDE ? left : TILE_WIDE;
+        float bias[TILE_WIDE];
+        words_tile job = words_tile_at(w, t, k, j, width, bias);
+        const int16_t *b = words_b(w, t, k, j);
+        ahead next = ahead_of((const float *)(left > TILE_WIDE ? b + TILE_PANELS * job.b_panel : NULL),
+                              job.groups * TILE_COLS, count);
         for (int64_t i = 0; i < count;) {
             job.to.c = p->c + (r.first + i - p->c_row) * p->ldc + j - p->c_col;
             job.to.rows = count - i;
@@ -261,47 +333,49 @@ static void words_part(const words_product *w, int64_t t, int64_t k, const row_p
 }
 
 /* Rows r, which are row[], through all taps and pieces, on the panels in cols. */
-static void words_columns(const words_product *w, row_ptr *row, span r, span cols)
+static void words_columns(const words_product *w, row_ptr *row, span r, span cols, float *own)
 {
     const product *p = &w->p;
-    const int64_t pieces = words_pieces(p->depth);
-    const int64_t wide = p->taps * pieces > 1 ? BLOCK_COLS : cols.end - cols.first;   /* as in product_part */
+    const int64_t pieces = words_pieces(w->width, p->depth);
+    const int64_t wide = p->taps * pieces > 1 ? w->width->wide : cols.end - cols.first;   /* as in product_part */
     for (int64_t j = cols.first; j < cols.end; j += wide)
         for (int64_t t = 0; t < p->taps; t++) {
-            if (!w->plain) p->rows(p->ctx, t, r.first, r.end - r.first, row);
+            if (!w->plain && !w->tiled) p->rows(p->ctx, t, r.first, r.end - r.first, row);
             for (int64_t k = 0; k < pieces; k++)
-                words_part(w, t, k, row, r, (span){j, j + wide < cols.end ? j + wide : cols.end});
+                w->width->part(w, t, k, row, r, (span){j, j + wide < cols.end ? j + wide : cols.end}, own);
         }
 }
 
-/* Where rows are plain floats: rows r, rounded into the worker's own. */
-static void words_round_rows(const words_product *w, row_ptr *row, span r, int worker)
+/* Where rows are plain floats: rows r, rounded into the worker's own, which is returned. */
+static float *words_round_rows(const words_product *w, row_ptr *row, span r, int worker)
 {
     const product *p = &w->p;
-    if (!w->plain) return;
-    float *own = w->own + worker * words_own(p->depth, w->width->each);
-    p->rows(p->ctx, 0, r.first, r.end - r.first, row);
-    for (int64_t i = 0; i < r.end - r.first; i++, own += words_stride(p->depth, w->width->each)) {
-        w->width->row(own, row[i], p->depth);
-        row[i] = own;
+    const int64_t count = r.end - r.first, stride = words_stride(w->width, p->depth);
+    float *own = w->own + worker * words_own(w->width, p->depth, w->plain);
+    if (!w->plain) return own;
+    p->rows(p->ctx, 0, r.first, count, row);
+    for (int64_t i = 0; i < count; i++) {
+        if (w->width->tiled_row) w->width->tiled_row(own, count, i, row[i], p->depth);
+        else w->width->row(own + i * stride, row[i], p->depth);
+        row[i] = own + i * stride;
     }
-}
-
-static span words_item_rows(const product *p, int64_t i)
-{
-    return span_of(p->m, TILE_ROWS, p->blocks, i % p->blocks);
+    return own;
 }
 
 /* Item i: block of rows i % blocks and group of columns i / blocks. */
+static span words_item_rows(const words_product *w, int64_t i)
+{
+    return span_of(w->p.m, w->width->height, w->p.blocks, i % w->p.blocks);
+}
+
 static void words_span(const void *ctx, span s, int worker)
 {
     const words_product *w = ctx;
-    const product *p = &w->p;
     row_ptr row[WORDS_ROWS];
     for (int64_t i = s.first; i < s.end; i++) {
-        const span r = words_item_rows(p, i);
-        words_round_rows(w, row, r, worker);
-        words_columns(w, row, r, span_of(p->n, TILE_WIDE, p->groups, i / p->blocks));
+        const span r = words_item_rows(w, i);
+        float *own = words_round_rows(w, row, r, worker);
+        words_columns(w, row, r, span_of(w->p.n, TILE_WIDE, w->p.groups, i / w->p.blocks), own);
     }
 }
 
@@ -318,24 +392,66 @@ static void words_gated_span(const void *ctx, span s, int worker)
     float *own = q->g.own + worker * GATED_FLOATS;
     row_ptr row[WORDS_ROWS];
     for (int64_t i = s.first; i < s.end; i++) {
-        const span r = words_item_rows(p, i), cols = span_of(p->n / 2, TILE_WIDE, p->groups, i / p->blocks);
-        words_round_rows(&q->w, row, r, worker);
+        const span r = words_item_rows(&q->w, i), cols = span_of(p->n / 2, TILE_WIDE, p->groups, i / p->blocks);
+        float *gather = words_round_rows(&q->w, row, r, worker);
         for (int64_t j = cols.first; j < cols.end; j += GATED_COLS) {
             const int64_t width = cols.end - j < GATED_COLS ? cols.end - j : GATED_COLS;
             for (int part = 0; part < 2; part++) {
                 const int64_t first = j + part * (p->n / 2);
                 words_product half = q->w;
                 half.p = gated_half(p, r, first, part, own);
-                words_columns(&half, row, r, (span){first, first + width});
+                words_columns(&half, row, r, (span){first, first + width}, gather);
             }
             gated_result(&q->g, r, j, width, own);
         }
     }
 }
 
+/* Rows of floats to rows in words. */
+typedef struct words_rows_job {
+    const words_width *width;
+    float *to;
+    const float *x;
+    int64_t rows, depth;
+    bool tiled;
+} words_rows_job;
+
+static void words_rows_span(const void *ctx, span s, int worker)
+{
+    const words_rows_job *j = ctx;
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++) {
+        const float *x = j->x + i * j->depth;
+        if (j->tiled) j->width->tiled_row(j->to, j->rows, i, x, j->depth);
+        else j->width->row(j->to + i * words_stride(j->width, j->depth), x, j->depth);
+    }
+}
+
+static void words_rows(const backend *be, const words_rows_job *j)
+{
+    run_spans(be, j->rows, 1, (double)j->depth, words_rows_span, j);
+}
+
+/* Rounds x's rows, which m reads, before all products where they are few; w then reads those. */
+static void words_prepare_rows(const backend *be, words_product *w, matrix *x)
+{
+    const words_rows_job j = {w->width, w->own, x->data, w->p.m, w->p.depth, w->width->tiled_row != NULL};
+    if (!few_rows(j.rows)) return;
+    words_rows(be, &j);
+    *x = (matrix){j.to, words_stride(j.width, j.depth)};
+    if (j.tiled) w->tiled = j.to;
+    w->plain = false;
+}
+
+/* Into blocks of rows and groups of `cols` columns: see product_share. */
+static void words_share(const backend *be, words_product *w, int64_t cols)
+{
+    product_share(be, &w->p, words_block(w->width, w->p.depth, w->plain), cols);
+}
+
 static void words_all(const backend *be, words_product *w)
 {
-    product_share(be, &w->p, words_block(w->p.depth, w->width->each), w->p.n);
+    words_share(be, w, w->p.n);
     run_spans(be, w->p.blocks * w->p.groups, 1, product_work(&w->p) / 2, words_span, w);
 }
 
@@ -343,7 +459,7 @@ static void words_all(const backend *be, words_product *w)
 static void words_gated_all(const backend *be, const words_product *w, float *out, float *own)
 {
     words_gated q = {.w = *w};
-    product_share(be, &q.w.p, words_block(w->p.depth, w->width->each), w->p.n / 2);
+    words_share(be, &q.w, w->p.n / 2);
     q.g = (gated){.p = q.w.p, .out = out, .out_step = q.w.p.n / 2, .own = own};
     run_spans(be, q.w.p.blocks * q.w.p.groups, 1, product_work(&q.w.p) / 2, words_gated_span, &q);
 }
@@ -370,7 +486,7 @@ static void words_peak_span(const void *ctx, span s, int worker)
     }
 }
 
-static double words_peak(backend *be)
+static __attribute__((unused)) double words_peak(backend *be)
 {
     return peak_of(be, words_peak_span, 4.0 * V * PEAK_CHAINS * PEAK_STEPS);
 }

@@ -24,22 +24,31 @@ static bool words_fit(const node *n)
 static const words_width *words_width_of(const backend *be, const node *n)
 {
     enum { FEW = 16 };
-    return cpu_of(be)->bytes && shape_rows(n->shape) >= FEW ? WIDTH_BYTES : &of_words;
+    return cpu_of(be)->bytes && shape_rows(n->shape) >= FEW ? WIDTH_BYTES : WIDTH_WORDS(be);
 }
 
-static int words_kind(const words_width *width)
-{
-    return width == &of_words ? PACK_WORDS : PACK_BYTES;
-}
-
-/* Bytes of a packed weight: integers, scales, and of 8 bits offsets. */
+/* Bytes of a packed weight: integers, scales, and of bytes_gemm.inc.c's offsets. */
 static size_t words_weight_bytes(const node *n, const words_width *width, size_t *scale_at, size_t *offset_at)
 {
     const shape w = n->in[1]->shape;
-    const size_t scales = panels_size(w.dim[0], words_taps(n), words_pieces(w.dim[1])) * sizeof(float);
-    *scale_at = panels_size(w.dim[0], words_taps(n), w.dim[1]) * 4 / (size_t)width->each;
+    const size_t scales = panels_size(w.dim[0], words_taps(n), words_pieces(width, w.dim[1])) * sizeof(float);
+    *scale_at = panels_size(w.dim[0], words_taps(n), round_up(w.dim[1], width->whole)) * (size_t)width->size;
     *offset_at = *scale_at + scales;
-    return *offset_at + (width == &of_words ? 0 : scales);
+    return *offset_at + (width->kind == PACK_BYTES ? scales : 0);
+}
+
+/* Whether a packed copy is kept. One that is larger than the parameter's own data is not, where those must stay small
+ * (kept_param). */
+static bool words_kept(const node *n, const words_width *width)
+{
+    return !words_param(n)->compact || width->size <= 2;
+}
+
+/* Bytes of scratch for a weight that is packed at every run. */
+static size_t words_weight_scratch(const node *n, const words_width *width)
+{
+    size_t scale_at, offset_at;
+    return words_kept(n, width) ? 0 : words_weight_bytes(n, width, &scale_at, &offset_at);
 }
 
 /* Floats of a panel before it is rounded. */
@@ -61,41 +70,43 @@ typedef struct words_pack_job {
 static void words_pack_span(const void *ctx, span s, int worker)
 {
     const words_pack_job *p = ctx;
-    const int64_t panel = p->taps * p->ni * TILE_COLS, pieces = words_pieces(p->ni);
+    const int64_t panel = p->taps * p->ni * TILE_COLS, pieces = words_pieces(p->width, p->ni);
+    const int64_t deep = round_up(p->ni, p->width->whole);   /* of the packed panel */
     float *plain = p->own + worker * panel;
     for (int64_t j = s.first; j < s.end; j++) {
         pack_outputs(plain, p->w, p->type, j * TILE_COLS, p->no, p->taps, p->ni);
         for (int64_t t = 0; t < p->taps; t++)
             for (int64_t k = 0; k < pieces; k++) {
-                const span depth = words_piece(p->ni, k);
-                const int64_t at = (t * p->ni + depth.first) * TILE_COLS;
-                const int64_t scale = ((j * p->taps + t) * pieces + k) * TILE_COLS, count = depth.end - depth.first;
-                p->width->pack_piece(p->dst + (j * panel + at) * 4 / p->width->each, p->scale + scale,
-                                     p->offset ? p->offset + scale : NULL, plain + at, count);
+                const span depth = words_piece(p->width, p->ni, k);
+                const int64_t to = ((j * p->taps + t) * deep + depth.first) * TILE_COLS * p->width->size;
+                const int64_t scale = ((j * p->taps + t) * pieces + k) * TILE_COLS;
+                p->width->pack_piece(p->dst + to, p->scale + scale, p->offset ? p->offset + scale : NULL,
+                                     plain + (t * p->ni + depth.first) * TILE_COLS, depth.end - depth.first);
             }
     }
 }
 
-/* Points w to the kept copy of the parameter, made again when it changed. own: words_panel_floats a thread. */
-static void words_weight(const call *c, words_product *w, float *own)
+/* Points w to the kept copy of the parameter, made again when it changed, or to one made now in scratch
+ * (words_weight_scratch). own: words_panel_floats a thread. */
+static void words_weight(const call *c, words_product *w, float *own, void *scratch)
 {
     const param *p = c->weight[1];
     const shape s = c->n->in[1]->shape;
+    const bool kept = words_kept(c->n, w->width);
     size_t scale_at, offset_at;
-    bool stale;
+    bool stale = true;
     const size_t bytes = words_weight_bytes(c->n, w->width, &scale_at, &offset_at);
-    pack_entry *e = pack_get(&cpu_of(c->be)->packs, p, words_kind(w->width), bytes, &stale);
-    char *data = e->data;
-    int32_t *offset = w->width == &of_words ? NULL : (int32_t *)(data + offset_at);
+    char *data = kept ? pack_get(&cpu_of(c->be)->packs, p, w->width->kind, bytes, &stale)->data : scratch;
+    int32_t *offset = w->width->kind == PACK_BYTES ? (int32_t *)(data + offset_at) : NULL;
     const words_pack_job job = {w->width, data, (float *)(data + scale_at), own, offset, p->data, p->type, s.dim[0],
                                 s.dim[1], words_taps(c->n)};
-    w->b = e->data;
+    w->b = data;
     w->scale = job.scale;
     w->offset = offset;
     if (!stale) return;
     run_spans(c->be, (s.dim[0] + TILE_COLS - 1) / TILE_COLS, 1, (double)words_panel_floats(c->n), words_pack_span,
               &job);
-    param_drop_pages(p);
+    if (kept) param_drop_pages(p);
 }
 
 static int words_reserve(backend *be, const node *n, int kind, size_t bytes, m2m_error *err)
@@ -108,15 +119,23 @@ static int words_reserve(backend *be, const node *n, int kind, size_t bytes, m2m
 static int words_reserve_weight(backend *be, const node *n, const words_width *width, m2m_error *err)
 {
     size_t scale_at, offset_at;
-    return words_reserve(be, n, words_kind(width), words_weight_bytes(n, width, &scale_at, &offset_at), err);
+    if (!words_kept(n, width)) return 0;
+    return words_reserve(be, n, width->kind, words_weight_bytes(n, width, &scale_at, &offset_at), err);
 }
 
-/* For each thread a block of rows, and a panel while the weight is packed. */
+/* Rows in words, or a panel a thread while the weight is packed. */
+static size_t words_linear_own(const backend *be, const node *n, const words_width *width)
+{
+    const int64_t rows = words_rows_floats(be, width, shape_rows(n->shape), n->in[1]->shape.dim[1]);
+    const int64_t panels = be->threads * words_panel_floats(n);
+    return (size_t)round_up(rows > panels ? rows : panels, 16) * sizeof(float);
+}
+
 static size_t words_linear_scratch(const backend *be, const node *n)
 {
     if (!words_fit(n)) return linear_scratch(be, n);
-    const int64_t block = words_own(n->in[1]->shape.dim[1], words_width_of(be, n)->each), panel = words_panel_floats(n);
-    return (size_t)(be->threads * (block > panel ? block : panel)) * sizeof(float);
+    const words_width *width = words_width_of(be, n);
+    return words_linear_own(be, n, width) + words_weight_scratch(n, width);
 }
 
 static size_t words_linear_fuses(const backend *be, const node *n, const node *then)
@@ -132,10 +151,9 @@ static int words_linear_prepare(backend *be, const node *n, void **state, m2m_er
     return words_reserve_weight(be, n, words_width_of(be, n), err);
 }
 
-/* In multiply-adds of 16 bits. */
 static double words_linear_work(const backend *be, const node *n)
 {
-    return node_flops(n) * (words_fit(n) ? 2.0 / words_width_of(be, n)->each : 1);
+    return node_flops(n) * (words_fit(n) ? words_width_of(be, n)->work : 1);
 }
 
 static void words_linear(const call *c)
@@ -145,11 +163,13 @@ static void words_linear(const call *c)
         return;
     }
     const int64_t ni = shape_last(c->n->in[0]->shape), no = shape_last(c->n->shape);
-    const matrix x = {operand(c, 0), ni};
+    const words_width *width = words_width_of(c->be, c->n);
+    matrix x = {operand(c, 0), ni};
     words_product w = {.p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni, .bias = operand(c, 2),
                              .c = c->out, .ldc = no, .rows = matrix_rows, .ctx = &x},
-                       .plain = true, .width = words_width_of(c->be, c->n), .own = c->scratch};
-    words_weight(c, &w, c->scratch);
+                       .plain = true, .width = width, .own = c->scratch};
+    words_weight(c, &w, c->scratch, (char *)c->scratch + words_linear_own(c->be, c->n, width));
+    words_prepare_rows(c->be, &w, &x);
     if (c->then) words_gated_all(c->be, &w, c->out,
                                  (float *)((char *)c->scratch + words_linear_scratch(c->be, c->n)));
     else words_all(c->be, &w);

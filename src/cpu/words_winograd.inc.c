@@ -40,7 +40,7 @@ static words_wino words_wino_sizes(shape x, shape y)
 static bool words_wino_fit(const backend *be, const node *n)
 {
     const shape w = n->in[1]->shape, x = n->in[0]->shape;
-    if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
+    if (cpu_of(be)->exact || WIDTH_WORDS(be)->kind != PACK_WORDS || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
     const wino_job j = wino_sizes(x, n->shape);
     return j.tiles >= 8 || j.down * j.across >= 4;
 }

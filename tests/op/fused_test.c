@@ -77,10 +77,11 @@ static void check_isa(const char *isa, int integers)
 static void linear_and_geglu(void **state)
 {
     (void)state;
-    static const char *const isas[] = {"generic", "avx2", "avx512", "avx512vnni"};
-    for (int i = 0; i < 4; i++) check_isa(isas[i], 0);
-    for (int i = 1; i < 4; i++) check_isa(isas[i], 16);
+    static const char *const isas[] = {"generic", "avx2", "avx512", "avx512vnni", "amx"};
+    for (int i = 0; i < 5; i++) check_isa(isas[i], 0);
+    for (int i = 1; i < 5; i++) check_isa(isas[i], 16);
     check_isa("avx512vnni", 8);
+    check_isa("amx", 8);
 }
 
 int main(void)

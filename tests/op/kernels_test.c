@@ -164,16 +164,17 @@ static void test_avx2_threads(void **state) { (void)state; check_isa("avx2", 3);
 static void test_avx512(void **state) { (void)state; check_isa("avx512", 2); }
 
 static void test_avx512vnni(void **state) { (void)state; check_isa("avx512vnni", 2); }
+static void test_amx(void **state) { (void)state; check_isa("amx", 2); }
 
 /* Products of integers by each instruction set that has them, convolutions with and without Winograd. */
 static void check_integers(way by)
 {
-    static const char *const isas[] = {"avx2", "avx512", "avx512vnni"};
+    static const char *const isas[] = {"avx2", "avx512", "avx512vnni", "amx"};
     m2m_error err = {0};
     backend *be = backend_cpu_open(1, "generic", &err);
     assert_false(backend_cpu_words(be, by == BYTES));
     be->close(be);
-    for (int i = 0; i < 3 && cpu_has_isa(isas[i]); i++) {
+    for (int i = 0; i < 4 && cpu_has_isa(isas[i]); i++) {
         be = backend_cpu_open(3, isas[i], &err);
         assert_true(backend_cpu_words(be, by == BYTES));
         check_backend(be, by);
@@ -296,7 +297,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_generic),
         cmocka_unit_test(test_avx2),
         cmocka_unit_test(test_avx2_threads),
-        cmocka_unit_test(test_avx512), cmocka_unit_test(test_avx512vnni), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_avx512), cmocka_unit_test(test_avx512vnni), cmocka_unit_test(test_amx), cmocka_unit_test(test_words),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_bad_arguments),
         cmocka_unit_test(test_same_bits),

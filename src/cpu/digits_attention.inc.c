@@ -1,0 +1,339 @@
+/* Fused attention (fast_attention.inc.c) by tiles of digits (digits_gemm.inc.c), with keys as rows and queries as
+ * columns: scores [keys][queries] = K Q^T, then results [width][queries] = V^T P. So softmax goes down the rows, with
+ * no sums across a vector, and probabilities come out in the order that tiles want. Each block of keys has its own
+ * largest score; a block's probabilities are digits of what they are beside its largest, which is 1, and the total is of
+ * the rounded ones. Sums stay in float. */
+
+enum {
+    DIGIT_QUERIES = TILE_COLS,         /* of a tile */
+    DIGIT_KEYS = 128,                  /* of a block */
+    DIGIT_WIDTH = 1024,                /* of a head, at most */
+    DIGIT_STEPS = DIGIT_KEYS / DIGIT_DEPTH,
+};
+
+/* Sizes of one head's keys and values in digits. */
+typedef struct digit_heads {
+    attention_job j;
+    int digits;
+    int64_t blocks, tiles;             /* of keys; of queries */
+    int64_t steps;                     /* of a head's width, of 64 */
+    int64_t wide;                      /* a head's width in whole tiles of 16 */
+    int64_t k_size, v_size;            /* floats: keys [lk/16][steps] tiles, values [blocks][wide/16][DIGIT_STEPS] */
+    int64_t k_scales, v_scales;        /* [lk]; [blocks][wide] */
+} digit_heads;
+
+static digit_heads digit_heads_of(const backend *be, const node *n)
+{
+    digit_heads h = {.j = attention_sizes(n), .digits = digits_width(be)->size};
+    const int64_t tile = h.digits * DIGIT_TILE / 4;
+    h.blocks = (h.j.lk + DIGIT_KEYS - 1) / DIGIT_KEYS;
+    h.tiles = (h.j.lq + DIGIT_QUERIES - 1) / DIGIT_QUERIES;
+    h.steps = (h.j.width + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
+    h.wide = round_up(h.j.width, DIGIT_ROWS);
+    h.k_scales = round_up(h.j.lk, DIGIT_ROWS);
+    h.k_size = h.k_scales / DIGIT_ROWS * h.steps * tile;
+    h.v_size = h.blocks * (h.wide / DIGIT_ROWS) * DIGIT_STEPS * tile;
+    h.v_scales = h.blocks * h.wide;
+    return h;
+}
+
+static bool digits_attention_fit(const node *n)
+{
+    const int64_t width = n->in[0]->shape.dim[2] / n->attr.heads;
+    return width % V == 0 && width <= DIGIT_WIDTH && n->in[1]->shape.dim[1] > 0 && n->attr.alpha > 0;
+}
+
+static int64_t digit_head_floats(const digit_heads *h)
+{
+    return round_up(h->k_size + h->v_size + h->k_scales + h->v_scales, 16);
+}
+
+/* Queries and probabilities as panels, scores [keys][queries], results [wide][queries]. */
+static int64_t digit_thread_floats(const digit_heads *h)
+{
+    return 2 * (h->steps + DIGIT_STEPS) * h->digits * DIGIT_TILE / 4 + DIGIT_QUERIES * (DIGIT_KEYS + h->wide);
+}
+
+static size_t digits_attention_scratch(const backend *be, const node *n)
+{
+    if (!digits_attention_fit(n)) return attention_scratch(be, n);
+    const digit_heads h = digit_heads_of(be, n);
+    return (size_t)(h.j.b / h.j.r * h.j.heads * digit_head_floats(&h) + be->threads * digit_thread_floats(&h)) *
+           sizeof(float);
+}
+
+/* A tile's rows of 16 numbers of 32 bits become its columns. */
+static void digits_turn(int32_t *to, const int32_t *from)
+{
+    for (int i = 0; i < DIGIT_ROWS; i++)
+        for (int k = 0; k < DIGIT_ROWS; k++) to[i * DIGIT_ROWS + k] = from[k * DIGIT_ROWS + i];
+}
+
+/* Keys [lk, width], c apart, to tiles and scales. */
+static inline __attribute__((always_inline)) void digits_pack_keys(int digits, const digit_heads *h, char *to,
+                                                                   float *scale, const float *k)
+{
+    const int64_t step = h->steps * digits * DIGIT_TILE;
+    memset(to, 0, (size_t)h->k_size * sizeof(float));
+    for (int64_t i = 0; i < h->k_scales; i++)
+        scale[i] = i >= h->j.lk ? 0 : digits_piece(digits, to + i / DIGIT_ROWS * step + i % DIGIT_ROWS * 64, DIGIT_TILE,
+                                                   digits * DIGIT_TILE, k + i * h->j.c, h->j.width) *
+                                      digits_unit(digits);
+}
+
+/* V numbers of each of a block's `count` values at v, c apart, to tiles that are turned, and scales. */
+static inline __attribute__((always_inline)) void digits_pack_values(int digits, const digit_heads *h, char *to,
+                                                                     float *scale, const float *v, int64_t count)
+{
+    const int64_t c = h->j.c;
+    vf top = splat(0), odd = splat(0);
+    for (int64_t k = 0; k < count; k++) {
+        const vf x = load(v + k * c);
+        top = vmax(vabs(x), top);
+        odd += x * 0.0f;
+    }
+    const vf by = choose(top > 0.0f, vmin(splat(1e37f), digits_top(digits) / top), splat(0));
+    store(scale, choose(by > 0.0f, digits_unit(digits) / by, splat(0)) + odd);
+    for (int64_t k = 0; k < DIGIT_KEYS; k += DIGIT_DEPTH, to += digits * DIGIT_TILE) {
+        char tile[DIGITS * DIGIT_TILE];
+        for (int l = 0; l < DIGIT_ROWS; l++) {
+            vf x[4];
+            UNROLL(4)
+            for (int i = 0; i < 4; i++) x[i] = k + V * i + l < count ? load(v + (k + V * i + l) * c) * by : splat(0);
+            digits_split(digits, tile + l * 64, DIGIT_TILE, x);
+        }
+        for (int d = 0; d < digits; d++)
+            digits_turn((int32_t *)(to + d * DIGIT_TILE), (const int32_t *)(tile + d * DIGIT_TILE));
+    }
+}
+
+/* `rows` queries, c apart, as a panel [steps][2][digits], and their scales. */
+static inline __attribute__((always_inline)) void digits_pack_queries(int digits, const digit_heads *h, char *to,
+                                                                      float *scale, const float *q, int64_t rows)
+{
+    char tiles[DIGITS * DIGIT_TILE];
+    for (int half = 0; half < 2; half++)
+        for (int64_t s = 0; s < h->steps; s++) {
+            memset(tiles, 0, sizeof tiles);
+            for (int64_t i = 0; i < DIGIT_ROWS; i++) {
+                const int64_t row = half * DIGIT_ROWS + i, left = h->j.width - s * DIGIT_DEPTH;
+                const float *x = q + row * h->j.c;
+                vf v[4];
+                if (row >= rows) continue;
+                if (s == 0) scale[row] = digits_largest(x, h->j.width);
+                digits_load(v, x + s * DIGIT_DEPTH, left, digits_inverse(digits, scale[row]));
+                digits_split(digits, tiles + i * 64, DIGIT_TILE, v);
+            }
+            for (int d = 0; d < digits; d++)
+                digits_turn((int32_t *)(to + ((s * 2 + half) * digits + d) * DIGIT_TILE),
+                            (const int32_t *)(tiles + d * DIGIT_TILE));
+        }
+    for (int64_t i = 0; i < DIGIT_QUERIES; i++) {
+        const float by = i < rows ? digits_inverse(digits, scale[i]) : 0;
+        scale[i] = by > 0 ? 1 / by : i < rows ? scale[i] * 0 : 0;
+    }
+}
+
+/* What a thread has of its tile of queries. */
+typedef struct digit_tile {
+    char *q, *p;
+    float *s, *o;
+    vf scale[2];                       /* of queries, with attention's, in powers of 2 */
+    vf top[2], total[2];               /* the largest score so far, and what 2^(score - top) add up to */
+    vf factor[2];                      /* 2^(the block's largest - top), over what 1 is in digits */
+    vf odd[2];                         /* 0, or NaN where a score was not finite */
+} digit_tile;
+
+/* Scores of `count` keys, 32 columns, over their queries' scale, and each column's largest. */
+static inline __attribute__((always_inline)) void digits_scores(int digits, const digit_heads *h, digit_tile *t,
+                                                                const char *keys, const float *scale, int64_t count,
+                                                                vf high[2])
+{
+    digit_store none = {.left = 0};
+    for (int64_t i = 0; i < round_up(count, DIGIT_DEPTH); i += DIGIT_ROWS) {
+        digit_sums sum __attribute__((aligned(64)));
+        float *s = t->s + i * DIGIT_QUERIES;
+        if (i < count) digits_run(digits, sum, keys + i / DIGIT_ROWS * h->steps * digits * DIGIT_TILE, t->q, h->steps,
+                                  &none, 0);
+        for (int64_t r = 0; r < DIGIT_ROWS; r++, s += DIGIT_QUERIES)
+            UNROLL(2)
+            for (int half = 0; half < 2; half++) {
+                if (i + r >= count) {
+                    store(s + half * V, splat(-INFINITY));
+                    continue;
+                }
+                const vf x = digits_sum(digits, sum[0][0][r], half) * scale[i + r];
+                store(s + half * V, x);
+                high[half] = vmax(high[half], x);
+                t->odd[half] += x * 0.0f;
+            }
+    }
+}
+
+/* A block's scores, `high` their largest, as probabilities in digits; results and totals so far are scaled to match. */
+static inline __attribute__((always_inline)) void digits_probabilities(int digits, const digit_heads *h, digit_tile *t,
+                                                                       const vf high[2], int64_t count)
+{
+    UNROLL(2)
+    for (int half = 0; half < 2; half++) {
+        const vf best = high[half] * t->scale[half], top = vmax(t->top[half], best);
+        const vf shrink = vexp2_below(t->top[half] - top);
+        vf sum = splat(0);
+        if (vsum(choose(top > t->top[half], splat(1), splat(0))) > 0)
+            for (int64_t k = 0; k < h->wide; k++) {
+                float *o = t->o + k * DIGIT_QUERIES + half * V;
+                store(o, load(o) * shrink);
+            }
+        for (int64_t k = 0; k < count; k += DIGIT_DEPTH)
+            for (int l = 0; l < DIGIT_ROWS; l++) {
+                vf x[4];
+                UNROLL(4)
+                for (int i = 0; i < 4; i++) {
+                    const vf s = load(t->s + (k + V * i + l) * DIGIT_QUERIES + half * V) * t->scale[half] - best;
+                    const vf e = (digits == 3 ? vexp2_below(s) : words_exp2_below(s)) * digits_top(digits);
+                    x[i] = vmin(e, splat(digits_top(digits)));
+                    sum += __builtin_convertvector(words_whole(x[i]), vf);
+                }
+                digits_split(digits, t->p + (k / DIGIT_DEPTH * 2 + half) * digits * DIGIT_TILE + l * 64, DIGIT_TILE, x);
+            }
+        t->factor[half] = vexp2_below(best - top) * (1 / digits_top(digits));
+        t->total[half] = t->total[half] * shrink + sum * t->factor[half];
+        t->top[half] = top;
+    }
+}
+
+/* o += values of one block times its probabilities. */
+static inline __attribute__((always_inline)) void digits_results(int digits, const digit_heads *h, digit_tile *t,
+                                                                 const char *values, const float *scale, int64_t count)
+{
+    const int64_t steps = (count + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
+    digit_store none = {.left = 0};
+    for (int64_t w = 0; w < h->wide; w += DIGIT_ROWS, values += DIGIT_STEPS * digits * DIGIT_TILE) {
+        digit_sums sum __attribute__((aligned(64)));
+        digits_run(digits, sum, values, t->p, steps, &none, 0);
+        for (int64_t r = 0; r < DIGIT_ROWS; r++)
+            UNROLL(2)
+            for (int half = 0; half < 2; half++) {
+                float *o = t->o + (w + r) * DIGIT_QUERIES + half * V;
+                store(o, load(o) + digits_sum(digits, sum[0][0][r], half) * (t->factor[half] * scale[w + r]));
+            }
+    }
+}
+
+/* A tile's results and log-sum-exps. */
+static void digits_finish(const digit_heads *h, const call *c, int64_t b, int64_t head, int64_t first, int64_t rows,
+                          const digit_tile *t)
+{
+    const attention_job *j = &h->j;
+    const bool any = attention_limit(j, b) > 0;
+    float *out = (float *)c->out + (b * j->lq + first) * j->c + head * j->width;
+    float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + head) * j->lq + first : NULL;
+    float total[DIGIT_QUERIES], top[DIGIT_QUERIES];
+    for (int half = 0; half < 2; half++) {
+        store(total + half * V, t->total[half] + t->odd[half]);
+        store(top + half * V, t->top[half]);
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        const float inverse = any ? 1 / total[i] : 0;
+        for (int64_t k = 0; k < j->width; k++) out[i * j->c + k] = t->o[k * DIGIT_QUERIES + i] * inverse;
+        if (lse) lse[i] = any ? top[i] / LOG2_E + logf(total[i]) : -INFINITY;
+    }
+}
+
+typedef struct digits_attention_run {
+    digit_heads h;
+    const call *c;
+    float *heads, *own;
+} digits_attention_run;
+
+/* One tile of queries of one head. head: that head's keys and values. */
+static inline __attribute__((always_inline)) void digits_queries(int digits, const digits_attention_run *r, int64_t b,
+                                                                 int64_t head, int64_t first, const float *k,
+                                                                 float *own)
+{
+    const digit_heads *h = &r->h;
+    const attention_job *j = &h->j;
+    const int64_t rows = j->lq - first < DIGIT_QUERIES ? j->lq - first : DIGIT_QUERIES, limit = attention_limit(j, b);
+    const float *q = (const float *)r->c->in[0] + (b * j->lq + first) * j->c + head * j->width;
+    const float *v = k + h->k_size, *k_scale = v + h->v_size, *v_scale = k_scale + h->k_scales;
+    const int64_t panel = 2 * digits * DIGIT_TILE / 4, key = h->steps * digits * DIGIT_TILE / DIGIT_ROWS;
+    digit_tile t = {.q = (char *)own, .p = (char *)(own + h->steps * panel)};
+    float scale[DIGIT_QUERIES];
+    t.s = own + (h->steps + DIGIT_STEPS) * panel;
+    t.o = t.s + DIGIT_KEYS * DIGIT_QUERIES;
+    digits_pack_queries(digits, h, t.q, scale, q, rows);
+    for (int half = 0; half < 2; half++) {
+        t.scale[half] = load(scale + half * V) * (j->scale * LOG2_E);
+        t.top[half] = splat(-INFINITY);
+        t.odd[half] = t.scale[half] * 0.0f;
+    }
+    memset(t.o, 0, (size_t)(h->wide * DIGIT_QUERIES) * sizeof *t.o);
+    for (int64_t at = 0; at < limit; at += DIGIT_KEYS) {
+        const int64_t count = limit - at < DIGIT_KEYS ? limit - at : DIGIT_KEYS, block = at / DIGIT_KEYS;
+        vf high[2] = {splat(-INFINITY), splat(-INFINITY)};
+        digits_scores(digits, h, &t, (const char *)k + at * key, k_scale + at, count, high);
+        digits_probabilities(digits, h, &t, high, count);
+        digits_results(digits, h, &t, (const char *)v + block * (h->wide / DIGIT_ROWS) * DIGIT_STEPS * digits * DIGIT_TILE,
+                       v_scale + block * h->wide, count);
+    }
+    digits_finish(h, r->c, b, head, first, rows, &t);
+}
+
+static inline __attribute__((always_inline)) void digits_head(int digits, const digits_attention_run *r, int64_t i)
+{
+    const digit_heads *h = &r->h;
+    const attention_job *j = &h->j;
+    const int64_t at = i / j->heads * j->lk * j->c + i % j->heads * j->width;
+    const float *v = (const float *)r->c->in[2] + at;
+    float *k = r->heads + i * digit_head_floats(h), *v_to = k + h->k_size, *k_scale = v_to + h->v_size;
+    float *v_scale = k_scale + h->k_scales;
+    digits_pack_keys(digits, h, (char *)k, k_scale, (const float *)r->c->in[1] + at);
+    char *to = (char *)v_to;
+    for (int64_t b = 0; b < h->blocks; b++) {
+        const int64_t left = j->lk - b * DIGIT_KEYS, count = left < DIGIT_KEYS ? left : DIGIT_KEYS;
+        for (int64_t w = 0; w < h->wide; w += DIGIT_ROWS, to += DIGIT_STEPS * digits * DIGIT_TILE)
+            digits_pack_values(digits, h, to, v_scale + b * h->wide + w, v + b * DIGIT_KEYS * j->c + w, count);
+    }
+}
+
+static void digits_heads_span(const void *ctx, span s, int worker)
+{
+    const digits_attention_run *r = ctx;
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++) {
+        if (r->h.digits == 3) digits_head(3, r, i);
+        else digits_head(2, r, i);
+    }
+}
+
+static void digits_queries_span(const void *ctx, span s, int worker)
+{
+    const digits_attention_run *r = ctx;
+    const digit_heads *h = &r->h;
+    float *own = r->own + worker * digit_thread_floats(h);
+    tiles_begin();
+    for (int64_t i = s.first; i < s.end; i++) {
+        const int64_t b = i / (h->j.heads * h->tiles), head = i / h->tiles % h->j.heads;
+        const int64_t first = i % h->tiles * DIGIT_QUERIES;
+        const float *k = r->heads + (b / h->j.r * h->j.heads + head) * digit_head_floats(h);
+        if (h->digits == 3) digits_queries(3, r, b, head, first, k, own);
+        else digits_queries(2, r, b, head, first, k, own);
+    }
+    tiles_end();
+}
+
+static void digits_attention(const call *c)
+{
+    if (!digits_attention_fit(c->n)) {
+        fast_attention(c);
+        return;
+    }
+    digits_attention_run r = {.h = digit_heads_of(c->be, c->n), .c = c, .heads = c->scratch};
+    attention_job *j = &r.h.j;
+    j->lens = c->in[3];
+    const int64_t heads = j->b / j->r * j->heads;
+    r.own = r.heads + heads * digit_head_floats(&r.h);
+    run_spans(c->be, heads, 1, 4 * (double)(j->lk * j->width), digits_heads_span, &r);
+    run_spans(c->be, j->b * j->heads * r.h.tiles, 1, (double)(DIGIT_QUERIES * j->lk * j->width) / 32,
+              digits_queries_span, &r);
+}

@@ -1,0 +1,477 @@
+/* The product of words_gemm.inc.c by AMX, whose instruction multiplies a tile of 16 rows by 16 columns over 64 integers
+ * of 8 bits: 16 times the multiply-adds of AVX-512 in as many cycles.
+ *
+ * A number is one, two or three digits to the base of 256, each -128 .. 127 (8, 16 or 24 bits), its piece of a row or
+ * column being divided by the largest value. Products of two digits whose places add up to less than the number of
+ * digits are summed, those of one place together and without any rounding: 1, 3 or 6 tile products; the others are below
+ * the last digit. With three digits that rounds less than a sum of floats does, with two an element is off by at most a
+ * 65,000th of the largest of its piece.
+ *
+ * The order of a piece's numbers is another than in memory, the same in A and B: of 64 numbers, byte 4 l + i is number
+ * 16 order[i] + l, order = 0 2 1 3. That is what four vectors of 16 numbers give without moving any across a vector.
+ *
+ * A row: [scales of its pieces, as floats][depth/64][digits][64]. A packed panel of B: [depth/64][2][digits][16][64], two
+ * tiles of 16 columns of 64 numbers. Rows are copied to tiles [rows/16][depth/64][digits][16][64] for one piece of one
+ * tap, then serve all panels. A piece of two tiles of B's columns fits L1. */
+
+enum {
+    DIGIT_DEPTH = 64,                 /* of a tile */
+    DIGIT_ROWS = 16,
+    DIGIT_TILE = DIGIT_ROWS * 64,     /* bytes of a tile */
+    DIGITS = 3,                       /* at most */
+};
+
+_Static_assert(TILE_COLS == 2 * DIGIT_ROWS, "a panel is two tiles wide");
+
+/* ---- to digits ---- */
+
+/* The most that a number of so many digits can be, a little less with three, where a product rounds. */
+static inline float digits_top(int digits)
+{
+    return digits == 1 ? 127.0f : digits == 2 ? 32639.0f : 8355000.0f;
+}
+
+/* What 1 means in a sum of products, over the scales of both factors. */
+static inline float digits_unit(int digits)
+{
+    return digits == 1 ? 1.0f : digits == 2 ? 256.0f : 65536.0f;
+}
+
+/* Bytes of four vectors, byte i of each 32 bits: [a c b d]; see words_pair. */
+static inline vi digits_low(vi ab, vi cd)
+{
+    return (vi)_mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaa, (__m512i)ab, _mm512_slli_epi16((__m512i)cd, 8));
+}
+
+static inline vi digits_high(vi ab, vi cd)
+{
+    return (vi)_mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaa, _mm512_srli_epi16((__m512i)ab, 8), (__m512i)cd);
+}
+
+/* 64 numbers, already divided, to `digits` vectors of bytes, `step` bytes apart, the first digit first. */
+static inline __attribute__((always_inline)) void digits_split(int digits, char *to, int64_t step, const vf x[4])
+{
+    const vi flip = (vi)_mm512_set1_epi8((char)0x80);
+    vi v[4];
+    UNROLL(4)
+    for (int i = 0; i < 4; i++) v[i] = words_whole(x[i]) + (digits == 1 ? 0 : digits == 2 ? 0x80 : 0x8080);
+    const vi ab = words_pair(v[0], v[1]), cd = words_pair(v[2], v[3]);   /* below the first digit 128 was added */
+    store_whole(to + (digits - 1) * step, digits_low(ab, cd) ^ (digits > 1 ? flip : (vi){0}));
+    if (digits > 1) store_whole(to + (digits - 2) * step, digits_high(ab, cd) ^ (digits > 2 ? flip : (vi){0}));
+    if (digits > 2) store_whole(to, digits_low(words_pair(v[0] >> 16, v[1] >> 16), words_pair(v[2] >> 16, v[3] >> 16)));
+}
+
+/* What a piece whose largest value is given is multiplied by. A tiny one keeps fewer digits. */
+static inline float digits_inverse(int digits, float largest)
+{
+    return largest > 0 ? fminf(digits_top(digits) / largest, 1e37f) : 0;
+}
+
+/* Numbers at x, n of them to be read, four vectors times `by`. */
+static inline __attribute__((always_inline)) void digits_load(vf to[4], const float *x, int64_t n, float by)
+{
+    UNROLL(4)
+    for (int i = 0; i < 4; i++) to[i] = i * V < n ? load(x + i * V) * by : splat(0);
+}
+
+/* The largest of n numbers, a multiple of V; NaN where one is not finite. */
+static inline float digits_largest(const float *x, int64_t n)
+{
+    vf top = splat(0), odd = splat(0);
+    for (int64_t k = 0; k < n; k += V) {
+        const vf v = load(x + k);
+        top = vmax(vabs(v), top);
+        odd += v * 0.0f;
+    }
+    return vtop(top) + vsum(odd);
+}
+
+/* n numbers of one piece, a multiple of V; its scale is returned. */
+static inline __attribute__((always_inline)) float digits_piece(int digits, char *to, int64_t step, int64_t next,
+                                                                const float *x, int64_t n)
+{
+    const float largest = digits_largest(x, n), by = digits_inverse(digits, largest);
+    for (int64_t k = 0; k < n; k += DIGIT_DEPTH, to += next) {
+        vf v[4];
+        digits_load(v, x + k, n - k, by);
+        digits_split(digits, to, step, v);
+    }
+    return by > 0 ? 1 / by : largest * 0;
+}
+
+static inline __attribute__((always_inline)) void digits_row_of(int digits, const words_width *w, float *row,
+                                                                const float *x, int64_t depth)
+{
+    char *to = (char *)(row + words_head(w, depth));
+    for (int64_t p = 0; p < words_pieces(w, depth); p++) {
+        const span k = words_piece(w, depth, p);
+        row[p] = digits_piece(digits, to + k.first * digits, DIGIT_DEPTH, DIGIT_DEPTH * digits, x + k.first,
+                              k.end - k.first) * digits_unit(digits);
+    }
+}
+
+/* The tiles after the scales of `rows` rows at `at`; those of 16 rows are digits_tiles_step bytes long. */
+static char *digits_tiles(const words_width *w, const float *at, int64_t rows, int64_t depth)
+{
+    return (char *)(at + round_up(rows, DIGIT_ROWS) * words_head(w, depth));
+}
+
+static int64_t digits_tiles_step(const words_width *w, int64_t depth)
+{
+    return round_up(depth, DIGIT_DEPTH) * DIGIT_ROWS * w->size;
+}
+
+/* words_width.tiled_row. */
+static inline __attribute__((always_inline)) void digits_tiled_row_of(int digits, const words_width *w, float *at,
+                                                                      int64_t rows, int64_t i, const float *x,
+                                                                      int64_t depth)
+{
+    char *to = digits_tiles(w, at, rows, depth) + i / DIGIT_ROWS * digits_tiles_step(w, depth) + i % DIGIT_ROWS * 64;
+    for (int64_t p = 0; p < words_pieces(w, depth); p++) {
+        const span k = words_piece(w, depth, p);
+        at[i * words_head(w, depth) + p] = digits_unit(digits) *
+            digits_piece(digits, to + k.first * DIGIT_ROWS * digits, DIGIT_TILE, DIGIT_TILE * digits, x + k.first,
+                         k.end - k.first);
+    }
+}
+
+/* As words_pack_piece. */
+static inline __attribute__((always_inline)) void digits_pack_of(int digits, char *to, float *scale, const float *s,
+                                                                 int64_t depth)
+{
+    for (int half = 0; half < 2; half++) {
+        const float *from = s + half * V;
+        vf top = splat(0), odd = splat(0);
+        for (int64_t k = 0; k < depth; k++) {
+            const vf v = load(from + k * TILE_COLS);
+            top = vmax(vabs(v), top);
+            odd += v * 0.0f;
+        }
+        const vf by = choose(top > 0.0f, vmin(splat(1e37f), digits_top(digits) / top), splat(0));
+        store(scale + half * V, choose(by > 0.0f, 1.0f / by, splat(0)) + odd);
+        for (int64_t k = 0; k < depth; k += DIGIT_DEPTH)
+            for (int l = 0; l < DIGIT_ROWS; l++) {
+                vf x[4];
+                UNROLL(4)
+                for (int i = 0; i < 4; i++)
+                    x[i] = k + V * i < depth ? load(from + (k + V * i + l) * TILE_COLS) * by : splat(0);
+                digits_split(digits, to + (k / DIGIT_DEPTH * 2 + half) * digits * DIGIT_TILE + l * 64, DIGIT_TILE, x);
+            }
+    }
+}
+
+/* ---- tiles ---- */
+
+/* The instructions are written out since compilers' own macros do not say that they read and write memory, and because
+ * assemblers differ in nothing here. N, C, A, B: numbers of registers. */
+#define TILE_LOAD(n, from) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #n : : "r"(from), "r"(64L) : "memory")
+#define TILE_STORE(n, to) __asm__ volatile("tilestored %%tmm" #n ", (%0,%1,1)" : : "r"(to), "r"(64L) : "memory")
+#define TILE_ZERO(n) __asm__ volatile("tilezero %%tmm" #n : : :)
+#define TILE_DOT(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
+
+/* Gives the thread eight tiles of 16 x 64 bytes, and takes them from it. */
+static void tiles_begin(void)
+{
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } __attribute__((aligned(64))) config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = DIGIT_ROWS;
+    }
+    __asm__ volatile("ldtilecfg %0" : : "m"(config));
+}
+
+static void tiles_end(void)
+{
+    __asm__ volatile("tilerelease" : : :);
+}
+
+/* Sums of a tile of rows by a panel: [place][column half][row][column]. */
+typedef int32_t digit_sums[DIGITS][2][DIGIT_ROWS][V];
+
+/* Sums on their way to C. That is done row by row between the tile instructions of the next product, which leave the
+ * rest of the processor idle. */
+typedef struct digit_store {
+    const int32_t *row;                /* of digit_sums */
+    const words_tile *j;               /* scales and biases of columns, ldc, cols, first */
+    const float *scale;                /* of rows, scale_step apart */
+    int64_t scale_step;
+    float *c;
+    int64_t left;                      /* rows */
+} digit_store;
+
+/* Half of a row of the sums in float, in units of the last place. */
+static inline __attribute__((always_inline)) vf digits_sum(int digits, const int32_t *row, int half)
+{
+    const int64_t place = 2 * DIGIT_ROWS * V;
+    vf x = __builtin_convertvector(load_whole(row + half * DIGIT_ROWS * V), vf);
+    UNROLL(2)
+    for (int d = 1; d < digits; d++)
+        x = x * 256.0f + __builtin_convertvector(load_whole(row + half * DIGIT_ROWS * V + d * place), vf);
+    return x;
+}
+
+/* Up to `rows` more rows of the sums times both scales to C. */
+static inline __attribute__((always_inline)) void digits_store(int digits, digit_store *s, int64_t rows)
+{
+    const words_tile *j = s->j;
+    for (; rows > 0 && s->left > 0; rows--, s->left--, s->c += j->to.ldc, s->row += V, s->scale += s->scale_step) {
+        const int32_t *row = s->row;
+        UNROLL(2)
+        for (int half = 0; half < 2; half++) {
+            const vf x = digits_sum(digits, row, half), by = load(j->scale + half * V) * *s->scale;
+            float *c = s->c + half * V;
+            if (j->to.cols >= TILE_COLS) {
+                store(c, x * by + (j->to.first ? load(j->to.bias + half * V) : load(c)));
+            } else if (j->to.cols > half * V) {
+                const vf before = j->to.first ? load(j->to.bias + half * V) : load_row(s->c, half * V, j->to.cols);
+                store_row(s->c, half * V, j->to.cols, x * by + before);
+            }
+        }
+    }
+}
+
+/* a, b: tiles of `steps` times 64 numbers. before: what is stored meanwhile, `rows` at each step. */
+static inline __attribute__((always_inline)) void digits_run_1(digit_sums sum, const char *a, const char *b,
+                                                               int64_t steps, digit_store *before, int64_t rows)
+{
+    TILE_ZERO(0);
+    TILE_ZERO(1);
+    for (int64_t k = 0; k < steps; k++, a += DIGIT_TILE, b += 2 * DIGIT_TILE) {
+        TILE_LOAD(4, a);
+        TILE_LOAD(6, b);
+        TILE_LOAD(7, b + DIGIT_TILE);
+        TILE_DOT(0, 4, 6);
+        TILE_DOT(1, 4, 7);
+        digits_store(1, before, rows);
+    }
+    TILE_STORE(0, sum[0][0]);
+    TILE_STORE(1, sum[0][1]);
+}
+
+static inline __attribute__((always_inline)) void digits_run_2(digit_sums sum, const char *a, const char *b,
+                                                               int64_t steps, digit_store *before, int64_t rows)
+{
+    TILE_ZERO(0);
+    TILE_ZERO(1);
+    TILE_ZERO(2);
+    TILE_ZERO(3);
+    for (int64_t k = 0; k < steps; k++, a += 2 * DIGIT_TILE, b += 4 * DIGIT_TILE) {
+        TILE_LOAD(4, a);
+        TILE_LOAD(5, a + DIGIT_TILE);
+        TILE_LOAD(6, b);
+        TILE_LOAD(7, b + DIGIT_TILE);
+        TILE_DOT(0, 4, 6);
+        TILE_DOT(2, 4, 7);
+        TILE_DOT(2, 5, 6);
+        TILE_LOAD(6, b + 2 * DIGIT_TILE);
+        TILE_LOAD(7, b + 3 * DIGIT_TILE);
+        TILE_DOT(1, 4, 6);
+        TILE_DOT(3, 4, 7);
+        TILE_DOT(3, 5, 6);
+        digits_store(2, before, rows);
+    }
+    TILE_STORE(0, sum[0][0]);
+    TILE_STORE(1, sum[0][1]);
+    TILE_STORE(2, sum[1][0]);
+    TILE_STORE(3, sum[1][1]);
+}
+
+/* One half of the panel. */
+static inline __attribute__((always_inline)) void digits_run_3(digit_sums sum, int half, const char *a, const char *b,
+                                                               int64_t steps, digit_store *before, int64_t rows)
+{
+    TILE_ZERO(0);
+    TILE_ZERO(1);
+    TILE_ZERO(2);
+    b += half * 3 * DIGIT_TILE;
+    for (int64_t k = 0; k < steps; k++, a += 3 * DIGIT_TILE, b += 6 * DIGIT_TILE) {
+        TILE_LOAD(3, a);
+        TILE_LOAD(6, b);
+        TILE_LOAD(7, b + DIGIT_TILE);
+        TILE_DOT(0, 3, 6);
+        TILE_DOT(1, 3, 7);
+        TILE_LOAD(4, a + DIGIT_TILE);
+        TILE_DOT(2, 4, 7);
+        TILE_DOT(1, 4, 6);
+        TILE_LOAD(7, b + 2 * DIGIT_TILE);
+        TILE_LOAD(5, a + 2 * DIGIT_TILE);
+        TILE_DOT(2, 3, 7);
+        TILE_DOT(2, 5, 6);
+        digits_store(3, before, rows);
+    }
+    TILE_STORE(0, sum[0][half]);
+    TILE_STORE(1, sum[1][half]);
+    TILE_STORE(2, sum[2][half]);
+}
+
+static inline __attribute__((always_inline)) void digits_run(int digits, digit_sums sum, const char *a, const char *b,
+                                                             int64_t steps, digit_store *before, int64_t rows)
+{
+    if (digits == 1) digits_run_1(sum, a, b, steps, before, rows);
+    if (digits == 2) digits_run_2(sum, a, b, steps, before, rows);
+    if (digits == 3) {
+        digits_run_3(sum, 0, a, b, steps, before, (rows + 1) / 2);
+        digits_run_3(sum, 1, a, b, steps, before, (rows + 1) / 2);
+    }
+    digits_store(digits, before, DIGIT_ROWS);
+}
+
+/* ---- a piece of a product ---- */
+
+/* One piece of rows as tiles, `step` bytes between those of 16 rows, and its scales. */
+typedef struct digit_rows {
+    const char *tiles;
+    int64_t step;
+    const float *scale;
+    int64_t scale_step;
+} digit_rows;
+
+/* Piece k of rows `row`, count of them, as tiles at `to`, after the scales. */
+static digit_rows digits_gather(const words_width *w, float *to, const row_ptr *row, int64_t count, int64_t depth,
+                                int64_t k)
+{
+    const span piece = words_piece(w, depth, k);
+    const int64_t lines = round_up(piece.end - piece.first, DIGIT_DEPTH) / DIGIT_DEPTH * w->size;
+    char *tiles = (char *)(to + WORDS_ROWS);
+    for (int64_t i = 0; i < count; i++) {
+        const char *x = (const char *)words_at(w, row[i], depth, piece.first);
+        char *at = tiles + i / DIGIT_ROWS * lines * DIGIT_TILE + i % DIGIT_ROWS * 64;
+        to[i] = row[i][k];
+        for (int64_t l = 0; l < lines; l++) store_whole(at + l * DIGIT_TILE, load_whole(x + l * 64));
+    }
+    return (digit_rows){tiles, lines * DIGIT_TILE, to, 1};
+}
+
+/* Piece k of rows r, out of `rows` at `at` as tiled_row makes them. */
+static digit_rows digits_rows_at(const words_width *w, const float *at, int64_t rows, int64_t r, int64_t depth,
+                                 int64_t k)
+{
+    const int64_t step = digits_tiles_step(w, depth);
+    return (digit_rows){digits_tiles(w, at, rows, depth) + r / DIGIT_ROWS * step +
+                        words_piece(w, depth, k).first * DIGIT_ROWS * w->size, step,
+                        at + r * words_head(w, depth) + k, words_head(w, depth)};
+}
+
+static digit_rows digits_rows(const words_product *w, int64_t k, const row_ptr *row, span r, float *own)
+{
+    const int64_t depth = w->p.depth;
+    if (w->plain) return digits_rows_at(w->width, own, r.end - r.first, 0, depth, k);
+    if (w->tiled) return digits_rows_at(w->width, w->tiled, w->p.m, r.first, depth, k);
+    return digits_gather(w->width, own, row, r.end - r.first, depth, k);
+}
+
+/* words_width.part. Rows that are missing in the last tile are computed from whatever is there. */
+static inline __attribute__((always_inline)) void digits_part_of(int digits, const words_product *w, int64_t t,
+                                                                 int64_t k, const row_ptr *row, span r, span cols,
+                                                                 float *own)
+{
+    const product *p = &w->p;
+    const span depth = words_piece(w->width, p->depth, k);
+    const int64_t steps = (depth.end - depth.first + DIGIT_DEPTH - 1) / DIGIT_DEPTH, count = r.end - r.first;
+    const digit_rows a = digits_rows(w, k, row, r, own);
+    const int64_t share = (DIGIT_ROWS + steps - 1) / steps;
+    digit_sums sums[2] __attribute__((aligned(64)));
+    float bias[2][TILE_COLS];
+    words_tile job[2];                 /* of this panel, and of the one before, whose last tile is stored yet */
+    digit_store before = {.j = job};
+    int turn = 0, panel = 0;
+    tiles_begin();
+    for (int64_t j = cols.first; j < cols.end; j += TILE_COLS, panel ^= 1) {
+        const int64_t left = (cols.end < p->n ? cols.end : p->n) - j, width = left < TILE_COLS ? left : TILE_COLS;
+        const char *b = (const char *)words_b(w, t, k, j);
+        job[panel] = words_tile_at(w, t, k, j, width, bias[panel]);
+        ahead next = ahead_of((const float *)(left > TILE_COLS ? b + 2 * job[panel].b_panel : NULL),
+                              steps * digits * 2 * DIGIT_TILE / 4, count);
+        for (int64_t i = 0; i < count; i += DIGIT_ROWS, turn ^= 1) {
+            float *c = p->c + (r.first + i - p->c_row) * p->ldc + j - p->c_col;
+            const int64_t rows = count - i < DIGIT_ROWS ? count - i : DIGIT_ROWS;
+            ask_ahead(&next, c, p->ldc, rows, width);
+            ask_ahead(&next, c + TILE_ROWS * p->ldc, p->ldc, rows - TILE_ROWS, width);
+            digits_run(digits, sums[turn], a.tiles + i / DIGIT_ROWS * a.step, b, steps, &before, share);
+            before = (digit_store){sums[turn][0][0][0], &job[panel], a.scale + i * a.scale_step, a.scale_step, c, rows};
+        }
+    }
+    digits_store(digits, &before, DIGIT_ROWS);
+    tiles_end();
+}
+
+/* The functions of one number of digits. */
+#define OF_DIGITS(n)                                                                                                  \
+    static void digits_pack_##n(void *to, float *scale, int32_t *offset, const float *s, int64_t depth)               \
+    {                                                                                                                 \
+        (void)offset;                                                                                                 \
+        digits_pack_of(n, to, scale, s, depth);                                                                       \
+    }                                                                                                                 \
+    static void digits_part_##n(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols,        \
+                                float *own)                                                                           \
+    {                                                                                                                 \
+        digits_part_of(n, w, t, k, row, r, cols, own);                                                                \
+    }
+OF_DIGITS(1)
+OF_DIGITS(2)
+OF_DIGITS(3)
+
+#define WIDTH_OF_DIGITS(n, most)                                                                                      \
+    {.kind = PACK_DIGITS + n, .size = n, .work = n * (n + 1) / 2, .deepest = most, .whole = DIGIT_DEPTH, .height = DIGIT_ROWS,                 \
+     .wide = 1024, .row = digits_row_##n, .tiled_row = digits_tiled_row_##n, .pack_piece = digits_pack_##n, .part = digits_part_##n, .gather = WORDS_ROWS * (1 + most * n / 4)}
+
+#define DIGITS_ROWS(n)                                                                                   \
+    static void digits_row_##n(float *row, const float *x, int64_t depth);                               \
+    static void digits_tiled_row_##n(float *to, int64_t rows, int64_t i, const float *x, int64_t depth);
+DIGITS_ROWS(1)
+DIGITS_ROWS(2)
+DIGITS_ROWS(3)
+#undef DIGITS_ROWS
+
+/* By the number of digits. */
+static const words_width of_digits[1 + DIGITS] = {
+    [1] = WIDTH_OF_DIGITS(1, 640),
+    [2] = WIDTH_OF_DIGITS(2, 320),
+    [3] = WIDTH_OF_DIGITS(3, 320),
+};
+
+#define DIGITS_ROW(n)                                                                                   \
+    static void digits_row_##n(float *row, const float *x, int64_t depth)                               \
+    {                                                                                                   \
+        digits_row_of(n, &of_digits[n], row, x, depth);                                                 \
+    }                                                                                                   \
+    static void digits_tiled_row_##n(float *to, int64_t rows, int64_t i, const float *x, int64_t depth) \
+    {                                                                                                   \
+        digits_tiled_row_of(n, &of_digits[n], to, rows, i, x, depth);                                   \
+    }
+DIGITS_ROW(1)
+DIGITS_ROW(2)
+DIGITS_ROW(3)
+
+/* What floats are in products, and what 16-bit integers are. */
+static const words_width *digits_width(const backend *be)
+{
+    return &of_digits[cpu_of(be)->words ? 2 : 3];
+}
+
+/* As peak_span, of TILE_DOT. */
+static void digits_peak_span(const void *ctx, span s, int worker)
+{
+    float *sink = *(float *const *)ctx;
+    (void)worker;
+    for (int64_t item = s.first; item < s.end; item++) {
+        tiles_begin();
+        for (int k = 0; k < PEAK_STEPS; k++) {
+            TILE_DOT(0, 4, 6);
+            TILE_DOT(1, 4, 7);
+            TILE_DOT(2, 5, 6);
+            TILE_DOT(3, 5, 7);
+        }
+        tiles_end();
+        sink[item] = 0;
+    }
+}
+
+static double digits_peak(backend *be)
+{
+    return peak_of(be, digits_peak_span, 4.0 * 2 * DIGIT_ROWS * DIGIT_ROWS * DIGIT_DEPTH * PEAK_STEPS);
+}
