@@ -62,22 +62,21 @@ static size_t digits_attention_scratch(const backend *be, const node *n)
            sizeof(float);
 }
 
-/* A tile's rows of 16 numbers of 32 bits become its columns. */
-static void digits_turn(int32_t *to, const int32_t *from)
+/* A tile's rows of 16 numbers of 32 bits become its columns; to's rows are `step` apart. */
+static void digits_turn(int32_t *to, int64_t step, const int32_t *from)
 {
     for (int i = 0; i < DIGIT_ROWS; i++)
-        for (int k = 0; k < DIGIT_ROWS; k++) to[i * DIGIT_ROWS + k] = from[k * DIGIT_ROWS + i];
+        for (int k = 0; k < DIGIT_ROWS; k++) to[i * step + k] = from[k * DIGIT_ROWS + i];
 }
 
 /* Keys [lk, width], c apart, to tiles and scales. */
 static inline __attribute__((always_inline)) void digits_pack_keys(int digits, const digit_heads *h, char *to,
                                                                    float *scale, const float *k)
 {
-    const int64_t step = h->steps * digits * DIGIT_TILE;
+    const int64_t step = h->steps * digits * 64;
     memset(to, 0, (size_t)h->k_size * sizeof(float));
     for (int64_t i = 0; i < h->k_scales; i++)
-        scale[i] = i >= h->j.lk ? 0 : digits_piece(digits, to + i / DIGIT_ROWS * step + i % DIGIT_ROWS * 64, DIGIT_TILE,
-                                                   digits * DIGIT_TILE, k + i * h->j.c, h->j.width) *
+        scale[i] = i >= h->j.lk ? 0 : digits_piece(digits, to + i * step, 64, digits * 64, k + i * h->j.c, h->j.width) *
                                       digits_unit(digits);
 }
 
@@ -94,7 +93,7 @@ static inline __attribute__((always_inline)) void digits_pack_values(int digits,
     }
     const vf by = choose(top > 0.0f, vmin(splat(1e37f), digits_top(digits) / top), splat(0));
     store(scale, choose(by > 0.0f, digits_unit(digits) / by, splat(0)) + odd);
-    for (int64_t k = 0; k < DIGIT_KEYS; k += DIGIT_DEPTH, to += digits * DIGIT_TILE) {
+    for (int64_t k = 0; k < DIGIT_KEYS; k += DIGIT_DEPTH, to += digits * 64) {
         char tile[DIGITS * DIGIT_TILE];
         for (int l = 0; l < DIGIT_ROWS; l++) {
             vf x[4];
@@ -103,7 +102,7 @@ static inline __attribute__((always_inline)) void digits_pack_values(int digits,
             digits_split(digits, tile + l * 64, DIGIT_TILE, x);
         }
         for (int d = 0; d < digits; d++)
-            digits_turn((int32_t *)(to + d * DIGIT_TILE), (const int32_t *)(tile + d * DIGIT_TILE));
+            digits_turn((int32_t *)(to + d * 64), DIGIT_STEPS * digits * 16, (const int32_t *)(tile + d * DIGIT_TILE));
     }
 }
 
@@ -125,7 +124,7 @@ static inline __attribute__((always_inline)) void digits_pack_queries(int digits
                 digits_split(digits, tiles + i * 64, DIGIT_TILE, v);
             }
             for (int d = 0; d < digits; d++)
-                digits_turn((int32_t *)(to + ((s * 2 + half) * digits + d) * DIGIT_TILE),
+                digits_turn((int32_t *)(to + ((s * 2 + half) * digits + d) * DIGIT_TILE), DIGIT_ROWS,
                             (const int32_t *)(tiles + d * DIGIT_TILE));
         }
     for (int64_t i = 0; i < DIGIT_QUERIES; i++) {
@@ -141,33 +140,50 @@ typedef struct digit_tile {
     vf scale[2];                       /* of queries, with attention's, in powers of 2 */
     vf top[2], total[2];               /* the largest score so far, and what 2^(score - top) add up to */
     vf factor[2];                      /* 2^(the block's largest - top), over what 1 is in digits */
-    vf odd[2];                         /* 0, or NaN where a score was not finite */
+    vf odd;                            /* sums to 0, or NaN where a key was not finite */
 } digit_tile;
 
-/* Scores of `count` keys, 32 columns, over their queries' scale, and each column's largest. */
+/* Scores of 16 keys, `count` of which there are, from their sums; `high` holds each column's largest. */
+static inline __attribute__((always_inline)) void digits_scale(int digits, float *s, const digit_sums sum,
+                                                               const float *scale, int64_t count, vf high[2])
+{
+    for (int64_t r = 0; r < DIGIT_ROWS; r++, s += DIGIT_QUERIES)
+        UNROLL(2)
+        for (int half = 0; half < 2; half++) {
+            const vf x = r < count ? digits_sum(digits, sum[0][0][r], half) * scale[r] : splat(-INFINITY);
+            store(s + half * V, x);
+            high[half] = vmax(high[half], x);
+        }
+}
+
+/* Scores of `count` keys, in columns, over their queries' scale, and each column's largest. The sums of 16 are scaled
+ * while those of the next are made. */
 static inline __attribute__((always_inline)) void digits_scores(int digits, const digit_heads *h, digit_tile *t,
                                                                 const char *keys, const float *scale, int64_t count,
                                                                 vf high[2])
 {
+    const int64_t tiles = (count + DIGIT_ROWS - 1) / DIGIT_ROWS;
+    digit_sums sum[2] __attribute__((aligned(64)));
     digit_store none = {.left = 0};
-    for (int64_t i = 0; i < round_up(count, DIGIT_DEPTH); i += DIGIT_ROWS) {
-        digit_sums sum __attribute__((aligned(64)));
-        float *s = t->s + i * DIGIT_QUERIES;
-        if (i < count) digits_run(digits, sum, keys + i / DIGIT_ROWS * h->steps * digits * DIGIT_TILE, t->q, h->steps,
-                                  &none, 0);
-        for (int64_t r = 0; r < DIGIT_ROWS; r++, s += DIGIT_QUERIES)
-            UNROLL(2)
-            for (int half = 0; half < 2; half++) {
-                if (i + r >= count) {
-                    store(s + half * V, splat(-INFINITY));
-                    continue;
-                }
-                const vf x = digits_sum(digits, sum[0][0][r], half) * scale[i + r];
-                store(s + half * V, x);
-                high[half] = vmax(high[half], x);
-                t->odd[half] += x * 0.0f;
-            }
+    for (int64_t i = 0; i <= tiles; i++) {
+        const digit_rows tile = {.a = keys + i * h->steps * digits * DIGIT_TILE, .step = h->steps * digits * 64};
+        if (i < tiles) digits_run(digits, sum[i % 2], &tile, t->q, h->steps, &none, 0);
+        if (i == 0) continue;
+        const int64_t k = (i - 1) * DIGIT_ROWS;
+        digits_scale(digits, t->s + k * DIGIT_QUERIES, sum[(i - 1) % 2], scale + k, count - k, high);
+        t->odd += load(scale + k) * 0.0f;
     }
+    for (int64_t k = tiles * DIGIT_ROWS; k < round_up(count, DIGIT_DEPTH); k++)
+        for (int half = 0; half < 2; half++) store(t->s + k * DIGIT_QUERIES + half * V, splat(-INFINITY));
+}
+
+/* 2^x in units of the last digit for x <= 0, where rounding may have made a little more of 0. */
+static inline __attribute__((always_inline)) vf digits_power(int digits, vf x)
+{
+    x = vmax(splat(-64.0f), vmin(splat(0), x));   /* NaN is seen by digit_tile.odd */
+    const __m512 whole = _mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const vf r = x - (vf)whole, p = digits == 3 ? vexp2_polynomial(r) : vexp2_coarse(r);
+    return (vf)_mm512_scalef_ps((__m512)(p * digits_top(digits)), whole);
 }
 
 /* A block's scores, `high` their largest, as probabilities in digits; results and totals so far are scaled to match. */
@@ -178,7 +194,7 @@ static inline __attribute__((always_inline)) void digits_probabilities(int digit
     for (int half = 0; half < 2; half++) {
         const vf best = high[half] * t->scale[half], top = vmax(t->top[half], best);
         const vf shrink = vexp2_below(t->top[half] - top);
-        vf sum = splat(0);
+        vi sum = {0};
         if (vsum(choose(top > t->top[half], splat(1), splat(0))) > 0)
             for (int64_t k = 0; k < h->wide; k++) {
                 float *o = t->o + k * DIGIT_QUERIES + half * V;
@@ -189,15 +205,14 @@ static inline __attribute__((always_inline)) void digits_probabilities(int digit
                 vf x[4];
                 UNROLL(4)
                 for (int i = 0; i < 4; i++) {
-                    const vf s = load(t->s + (k + V * i + l) * DIGIT_QUERIES + half * V) * t->scale[half] - best;
-                    const vf e = (digits == 3 ? vexp2_below(s) : words_exp2_below(s)) * digits_top(digits);
-                    x[i] = vmin(e, splat(digits_top(digits)));
-                    sum += __builtin_convertvector(words_whole(x[i]), vf);
+                    const vf s = load(t->s + (k + V * i + l) * DIGIT_QUERIES + half * V);
+                    x[i] = digits_power(digits, s * t->scale[half] - best);
+                    sum += words_whole(x[i]);   /* at most 2^23 in each of 128 */
                 }
                 digits_split(digits, t->p + (k / DIGIT_DEPTH * 2 + half) * digits * DIGIT_TILE + l * 64, DIGIT_TILE, x);
             }
         t->factor[half] = vexp2_below(best - top) * (1 / digits_top(digits));
-        t->total[half] = t->total[half] * shrink + sum * t->factor[half];
+        t->total[half] = t->total[half] * shrink + __builtin_convertvector(sum, vf) * t->factor[half];
         t->top[half] = top;
     }
 }
@@ -206,16 +221,18 @@ static inline __attribute__((always_inline)) void digits_probabilities(int digit
 static inline __attribute__((always_inline)) void digits_results(int digits, const digit_heads *h, digit_tile *t,
                                                                  const char *values, const float *scale, int64_t count)
 {
-    const int64_t steps = (count + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
+    const int64_t steps = (count + DIGIT_DEPTH - 1) / DIGIT_DEPTH, tiles = h->wide / DIGIT_ROWS;
+    digit_sums sum[2] __attribute__((aligned(64)));
     digit_store none = {.left = 0};
-    for (int64_t w = 0; w < h->wide; w += DIGIT_ROWS, values += DIGIT_STEPS * digits * DIGIT_TILE) {
-        digit_sums sum __attribute__((aligned(64)));
-        digits_run(digits, sum, values, t->p, steps, &none, 0);
-        for (int64_t r = 0; r < DIGIT_ROWS; r++)
+    for (int64_t i = 0; i <= tiles; i++) {
+        const digit_rows tile = {.a = values + i * DIGIT_STEPS * digits * DIGIT_TILE, .step = DIGIT_STEPS * digits * 64};
+        if (i < tiles) digits_run(digits, sum[i % 2], &tile, t->p, steps, &none, 0);
+        float *o = t->o + (i - 1) * DIGIT_ROWS * DIGIT_QUERIES;
+        for (int64_t r = 0; i > 0 && r < DIGIT_ROWS; r++, o += DIGIT_QUERIES)
             UNROLL(2)
             for (int half = 0; half < 2; half++) {
-                float *o = t->o + (w + r) * DIGIT_QUERIES + half * V;
-                store(o, load(o) + digits_sum(digits, sum[0][0][r], half) * (t->factor[half] * scale[w + r]));
+                const vf x = digits_sum(digits, sum[(i - 1) % 2][0][0][r], half);
+                store(o + half * V, load(o + half * V) + x * (t->factor[half] * scale[(i - 1) * DIGIT_ROWS + r]));
             }
     }
 }
@@ -230,7 +247,7 @@ static void digits_finish(const digit_heads *h, const call *c, int64_t b, int64_
     float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + head) * j->lq + first : NULL;
     float total[DIGIT_QUERIES], top[DIGIT_QUERIES];
     for (int half = 0; half < 2; half++) {
-        store(total + half * V, t->total[half] + t->odd[half]);
+        store(total + half * V, t->total[half] + vsum(t->odd));
         store(top + half * V, t->top[half]);
     }
     for (int64_t i = 0; i < rows; i++) {
@@ -265,8 +282,9 @@ static inline __attribute__((always_inline)) void digits_queries(int digits, con
     for (int half = 0; half < 2; half++) {
         t.scale[half] = load(scale + half * V) * (j->scale * LOG2_E);
         t.top[half] = splat(-INFINITY);
-        t.odd[half] = t.scale[half] * 0.0f;
+        t.total[half] = t.scale[half] * 0.0f;
     }
+    t.odd = splat(0);
     memset(t.o, 0, (size_t)(h->wide * DIGIT_QUERIES) * sizeof *t.o);
     for (int64_t at = 0; at < limit; at += DIGIT_KEYS) {
         const int64_t count = limit - at < DIGIT_KEYS ? limit - at : DIGIT_KEYS, block = at / DIGIT_KEYS;

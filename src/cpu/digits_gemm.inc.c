@@ -11,8 +11,9 @@
  * 16 order[i] + l, order = 0 2 1 3. That is what four vectors of 16 numbers give without moving any across a vector.
  *
  * A row: [scales of its pieces, as floats][depth/64][digits][64]. A packed panel of B: [depth/64][2][digits][16][64], two
- * tiles of 16 columns of 64 numbers. Rows are copied to tiles [rows/16][depth/64][digits][16][64] for one piece of one
- * tap, then serve all panels. A piece of two tiles of B's columns fits L1. */
+ * tiles of 16 columns of 64 numbers; a piece of it fits L1. The instruction that loads a tile wants its rows one distance
+ * apart: so are those of a matrix, and pixels beside each other; others are copied first. (An odd number of cache lines
+ * apart they don't share a set of L1.) */
 
 enum {
     DIGIT_DEPTH = 64,                 /* of a tile */
@@ -110,31 +111,6 @@ static inline __attribute__((always_inline)) void digits_row_of(int digits, cons
     }
 }
 
-/* The tiles after the scales of `rows` rows at `at`; those of 16 rows are digits_tiles_step bytes long. */
-static char *digits_tiles(const words_width *w, const float *at, int64_t rows, int64_t depth)
-{
-    return (char *)(at + round_up(rows, DIGIT_ROWS) * words_head(w, depth));
-}
-
-static int64_t digits_tiles_step(const words_width *w, int64_t depth)
-{
-    return round_up(depth, DIGIT_DEPTH) * DIGIT_ROWS * w->size;
-}
-
-/* words_width.tiled_row. */
-static inline __attribute__((always_inline)) void digits_tiled_row_of(int digits, const words_width *w, float *at,
-                                                                      int64_t rows, int64_t i, const float *x,
-                                                                      int64_t depth)
-{
-    char *to = digits_tiles(w, at, rows, depth) + i / DIGIT_ROWS * digits_tiles_step(w, depth) + i % DIGIT_ROWS * 64;
-    for (int64_t p = 0; p < words_pieces(w, depth); p++) {
-        const span k = words_piece(w, depth, p);
-        at[i * words_head(w, depth) + p] = digits_unit(digits) *
-            digits_piece(digits, to + k.first * DIGIT_ROWS * digits, DIGIT_TILE, DIGIT_TILE * digits, x + k.first,
-                         k.end - k.first);
-    }
-}
-
 /* As words_pack_piece. */
 static inline __attribute__((always_inline)) void digits_pack_of(int digits, char *to, float *scale, const float *s,
                                                                  int64_t depth)
@@ -164,7 +140,9 @@ static inline __attribute__((always_inline)) void digits_pack_of(int digits, cha
 
 /* The instructions are written out since compilers' own macros do not say that they read and write memory, and because
  * assemblers differ in nothing here. N, C, A, B: numbers of registers. */
-#define TILE_LOAD(n, from) __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #n : : "r"(from), "r"(64L) : "memory")
+#define TILE_ROWS_LOAD(n, from, step) \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #n : : "r"(from), "r"(step) : "memory")
+#define TILE_LOAD(n, from) TILE_ROWS_LOAD(n, from, 64L)
 #define TILE_STORE(n, to) __asm__ volatile("tilestored %%tmm" #n ", (%0,%1,1)" : : "r"(to), "r"(64L) : "memory")
 #define TILE_ZERO(n) __asm__ volatile("tilezero %%tmm" #n : : :)
 #define TILE_DOT(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
@@ -234,14 +212,24 @@ static inline __attribute__((always_inline)) void digits_store(int digits, digit
     }
 }
 
-/* a, b: tiles of `steps` times 64 numbers. before: what is stored meanwhile, `rows` at each step. */
-static inline __attribute__((always_inline)) void digits_run_1(digit_sums sum, const char *a, const char *b,
-                                                               int64_t steps, digit_store *before, int64_t rows)
+/* A tile's rows, `step` bytes apart, and their scales, scale_step floats apart. */
+typedef struct digit_rows {
+    const char *a;
+    int64_t step;
+    const float *scale;
+    int64_t scale_step;
+} digit_rows;
+
+/* x, b: tiles of `steps` times 64 numbers. before: what is stored meanwhile, `rows` at each step. */
+static inline __attribute__((always_inline)) void digits_run_1(digit_sums sum, const digit_rows *x,
+                                                               const char *b, int64_t steps, digit_store *before,
+                                                               int64_t rows)
 {
+    const char *a = x->a;
     TILE_ZERO(0);
     TILE_ZERO(1);
-    for (int64_t k = 0; k < steps; k++, a += DIGIT_TILE, b += 2 * DIGIT_TILE) {
-        TILE_LOAD(4, a);
+    for (int64_t k = 0; k < steps; k++, a += 64, b += 2 * DIGIT_TILE) {
+        TILE_ROWS_LOAD(4, a, x->step);
         TILE_LOAD(6, b);
         TILE_LOAD(7, b + DIGIT_TILE);
         TILE_DOT(0, 4, 6);
@@ -252,16 +240,18 @@ static inline __attribute__((always_inline)) void digits_run_1(digit_sums sum, c
     TILE_STORE(1, sum[0][1]);
 }
 
-static inline __attribute__((always_inline)) void digits_run_2(digit_sums sum, const char *a, const char *b,
-                                                               int64_t steps, digit_store *before, int64_t rows)
+static inline __attribute__((always_inline)) void digits_run_2(digit_sums sum, const digit_rows *x,
+                                                               const char *b, int64_t steps, digit_store *before,
+                                                               int64_t rows)
 {
+    const char *a = x->a;
     TILE_ZERO(0);
     TILE_ZERO(1);
     TILE_ZERO(2);
     TILE_ZERO(3);
-    for (int64_t k = 0; k < steps; k++, a += 2 * DIGIT_TILE, b += 4 * DIGIT_TILE) {
-        TILE_LOAD(4, a);
-        TILE_LOAD(5, a + DIGIT_TILE);
+    for (int64_t k = 0; k < steps; k++, a += 128, b += 4 * DIGIT_TILE) {
+        TILE_ROWS_LOAD(4, a, x->step);
+        TILE_ROWS_LOAD(5, a + 64, x->step);
         TILE_LOAD(6, b);
         TILE_LOAD(7, b + DIGIT_TILE);
         TILE_DOT(0, 4, 6);
@@ -281,24 +271,26 @@ static inline __attribute__((always_inline)) void digits_run_2(digit_sums sum, c
 }
 
 /* One half of the panel. */
-static inline __attribute__((always_inline)) void digits_run_3(digit_sums sum, int half, const char *a, const char *b,
-                                                               int64_t steps, digit_store *before, int64_t rows)
+static inline __attribute__((always_inline)) void digits_run_3(digit_sums sum, int half, const digit_rows *x,
+                                                               const char *b, int64_t steps, digit_store *before,
+                                                               int64_t rows)
 {
     TILE_ZERO(0);
     TILE_ZERO(1);
     TILE_ZERO(2);
+    const char *a = x->a;
     b += half * 3 * DIGIT_TILE;
-    for (int64_t k = 0; k < steps; k++, a += 3 * DIGIT_TILE, b += 6 * DIGIT_TILE) {
-        TILE_LOAD(3, a);
+    for (int64_t k = 0; k < steps; k++, a += 192, b += 6 * DIGIT_TILE) {
+        TILE_ROWS_LOAD(3, a, x->step);
         TILE_LOAD(6, b);
         TILE_LOAD(7, b + DIGIT_TILE);
         TILE_DOT(0, 3, 6);
         TILE_DOT(1, 3, 7);
-        TILE_LOAD(4, a + DIGIT_TILE);
+        TILE_ROWS_LOAD(4, a + 64, x->step);
         TILE_DOT(2, 4, 7);
         TILE_DOT(1, 4, 6);
         TILE_LOAD(7, b + 2 * DIGIT_TILE);
-        TILE_LOAD(5, a + 2 * DIGIT_TILE);
+        TILE_ROWS_LOAD(5, a + 128, x->step);
         TILE_DOT(2, 3, 7);
         TILE_DOT(2, 5, 6);
         digits_store(3, before, rows);
@@ -308,63 +300,50 @@ static inline __attribute__((always_inline)) void digits_run_3(digit_sums sum, i
     TILE_STORE(2, sum[2][half]);
 }
 
-static inline __attribute__((always_inline)) void digits_run(int digits, digit_sums sum, const char *a, const char *b,
-                                                             int64_t steps, digit_store *before, int64_t rows)
+static inline __attribute__((always_inline)) void digits_run(int digits, digit_sums sum, const digit_rows *x,
+                                                             const char *b, int64_t steps, digit_store *before,
+                                                             int64_t rows)
 {
-    if (digits == 1) digits_run_1(sum, a, b, steps, before, rows);
-    if (digits == 2) digits_run_2(sum, a, b, steps, before, rows);
+    if (digits == 1) digits_run_1(sum, x, b, steps, before, rows);
+    if (digits == 2) digits_run_2(sum, x, b, steps, before, rows);
     if (digits == 3) {
-        digits_run_3(sum, 0, a, b, steps, before, (rows + 1) / 2);
-        digits_run_3(sum, 1, a, b, steps, before, (rows + 1) / 2);
+        digits_run_3(sum, 0, x, b, steps, before, (rows + 1) / 2);
+        digits_run_3(sum, 1, x, b, steps, before, (rows + 1) / 2);
     }
     digits_store(digits, before, DIGIT_ROWS);
 }
 
 /* ---- a piece of a product ---- */
 
-/* One piece of rows as tiles, `step` bytes between those of 16 rows, and its scales. */
-typedef struct digit_rows {
-    const char *tiles;
-    int64_t step;
-    const float *scale;
-    int64_t scale_step;
-} digit_rows;
-
-/* Piece k of rows `row`, count of them, as tiles at `to`, after the scales. */
-static digit_rows digits_gather(const words_width *w, float *to, const row_ptr *row, int64_t count, int64_t depth,
-                                int64_t k)
+/* Of a row's piece k. */
+static size_t digits_bytes(const words_width *w, int64_t depth, int64_t k)
 {
     const span piece = words_piece(w, depth, k);
-    const int64_t lines = round_up(piece.end - piece.first, DIGIT_DEPTH) / DIGIT_DEPTH * w->size;
-    char *tiles = (char *)(to + WORDS_ROWS);
-    for (int64_t i = 0; i < count; i++) {
-        const char *x = (const char *)words_at(w, row[i], depth, piece.first);
-        char *at = tiles + i / DIGIT_ROWS * lines * DIGIT_TILE + i % DIGIT_ROWS * 64;
-        to[i] = row[i][k];
-        for (int64_t l = 0; l < lines; l++) store_whole(at + l * DIGIT_TILE, load_whole(x + l * 64));
+    return (size_t)(round_up(piece.end - piece.first, DIGIT_DEPTH) * w->size);
+}
+
+/* Piece k of tile i of `count` rows: where they lie, or where a copy does, of which `own` has all tiles'. Where rows are
+ * missing in the last tile, others are computed. */
+static digit_rows digits_rows(const words_product *w, int64_t k, const row_ptr *row, int64_t i, int64_t count,
+                              float *own)
+{
+    const int64_t depth = w->p.depth, first = words_piece(w->width, depth, k).first, last = w->width->deepest / 4;
+    const int64_t rows = count - i < DIGIT_ROWS ? count - i : DIGIT_ROWS, stride = LINE + last * w->width->size;
+    const int64_t step = rows > 1 ? row[i + 1] - row[i] : 0;
+    int64_t same = 1;
+    while (same < rows && row[i + same] - row[i] == same * step) same++;
+    if (same == rows)
+        return (digit_rows){(const char *)words_at(w->width, row[i], depth, first), step * 4, row[i] + k, step};
+    own += i * stride;
+    for (int64_t r = 0; r < rows; r++) {
+        float *to = own + r * stride;
+        to[0] = row[i + r][k];
+        memcpy(to + LINE, words_at(w->width, row[i + r], depth, first), digits_bytes(w->width, depth, k));
     }
-    return (digit_rows){tiles, lines * DIGIT_TILE, to, 1};
+    return (digit_rows){(const char *)(own + LINE), stride * 4, own, stride};
 }
 
-/* Piece k of rows r, out of `rows` at `at` as tiled_row makes them. */
-static digit_rows digits_rows_at(const words_width *w, const float *at, int64_t rows, int64_t r, int64_t depth,
-                                 int64_t k)
-{
-    const int64_t step = digits_tiles_step(w, depth);
-    return (digit_rows){digits_tiles(w, at, rows, depth) + r / DIGIT_ROWS * step +
-                        words_piece(w, depth, k).first * DIGIT_ROWS * w->size, step,
-                        at + r * words_head(w, depth) + k, words_head(w, depth)};
-}
-
-static digit_rows digits_rows(const words_product *w, int64_t k, const row_ptr *row, span r, float *own)
-{
-    const int64_t depth = w->p.depth;
-    if (w->plain) return digits_rows_at(w->width, own, r.end - r.first, 0, depth, k);
-    if (w->tiled) return digits_rows_at(w->width, w->tiled, w->p.m, r.first, depth, k);
-    return digits_gather(w->width, own, row, r.end - r.first, depth, k);
-}
-
-/* words_width.part. Rows that are missing in the last tile are computed from whatever is there. */
+/* words_width.part. */
 static inline __attribute__((always_inline)) void digits_part_of(int digits, const words_product *w, int64_t t,
                                                                  int64_t k, const row_ptr *row, span r, span cols,
                                                                  float *own)
@@ -372,13 +351,14 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
     const product *p = &w->p;
     const span depth = words_piece(w->width, p->depth, k);
     const int64_t steps = (depth.end - depth.first + DIGIT_DEPTH - 1) / DIGIT_DEPTH, count = r.end - r.first;
-    const digit_rows a = digits_rows(w, k, row, r, own);
+    digit_rows tile[WORDS_ROWS / DIGIT_ROWS];
     const int64_t share = (DIGIT_ROWS + steps - 1) / steps;
     digit_sums sums[2] __attribute__((aligned(64)));
     float bias[2][TILE_COLS];
     words_tile job[2];                 /* of this panel, and of the one before, whose last tile is stored yet */
     digit_store before = {.j = job};
     int turn = 0, panel = 0;
+    for (int64_t i = 0; i < count; i += DIGIT_ROWS) tile[i / DIGIT_ROWS] = digits_rows(w, k, row, i, count, own);
     tiles_begin();
     for (int64_t j = cols.first; j < cols.end; j += TILE_COLS, panel ^= 1) {
         const int64_t left = (cols.end < p->n ? cols.end : p->n) - j, width = left < TILE_COLS ? left : TILE_COLS;
@@ -391,8 +371,9 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
             const int64_t rows = count - i < DIGIT_ROWS ? count - i : DIGIT_ROWS;
             ask_ahead(&next, c, p->ldc, rows, width);
             ask_ahead(&next, c + TILE_ROWS * p->ldc, p->ldc, rows - TILE_ROWS, width);
-            digits_run(digits, sums[turn], a.tiles + i / DIGIT_ROWS * a.step, b, steps, &before, share);
-            before = (digit_store){sums[turn][0][0][0], &job[panel], a.scale + i * a.scale_step, a.scale_step, c, rows};
+            const digit_rows *a = &tile[i / DIGIT_ROWS];
+            digits_run(digits, sums[turn], a, b, steps, &before, share);
+            before = (digit_store){sums[turn][0][0][0], &job[panel], a->scale, a->scale_step, c, rows};
         }
     }
     digits_store(digits, &before, DIGIT_ROWS);
@@ -417,15 +398,11 @@ OF_DIGITS(3)
 
 #define WIDTH_OF_DIGITS(n, most)                                                                                      \
     {.kind = PACK_DIGITS + n, .size = n, .work = n * (n + 1) / 2, .deepest = most, .whole = DIGIT_DEPTH, .height = DIGIT_ROWS,                 \
-     .wide = 1024, .row = digits_row_##n, .tiled_row = digits_tiled_row_##n, .pack_piece = digits_pack_##n, .part = digits_part_##n, .gather = WORDS_ROWS * (1 + most * n / 4)}
+     .wide = 1024, .row = digits_row_##n, .pack_piece = digits_pack_##n, .part = digits_part_##n, .gather = WORDS_ROWS * (LINE + most * n / 4)}
 
-#define DIGITS_ROWS(n)                                                                                   \
-    static void digits_row_##n(float *row, const float *x, int64_t depth);                               \
-    static void digits_tiled_row_##n(float *to, int64_t rows, int64_t i, const float *x, int64_t depth);
-DIGITS_ROWS(1)
-DIGITS_ROWS(2)
-DIGITS_ROWS(3)
-#undef DIGITS_ROWS
+static void digits_row_1(float *row, const float *x, int64_t depth);
+static void digits_row_2(float *row, const float *x, int64_t depth);
+static void digits_row_3(float *row, const float *x, int64_t depth);
 
 /* By the number of digits. */
 static const words_width of_digits[1 + DIGITS] = {
@@ -434,14 +411,10 @@ static const words_width of_digits[1 + DIGITS] = {
     [3] = WIDTH_OF_DIGITS(3, 320),
 };
 
-#define DIGITS_ROW(n)                                                                                   \
-    static void digits_row_##n(float *row, const float *x, int64_t depth)                               \
-    {                                                                                                   \
-        digits_row_of(n, &of_digits[n], row, x, depth);                                                 \
-    }                                                                                                   \
-    static void digits_tiled_row_##n(float *to, int64_t rows, int64_t i, const float *x, int64_t depth) \
-    {                                                                                                   \
-        digits_tiled_row_of(n, &of_digits[n], to, rows, i, x, depth);                                   \
+#define DIGITS_ROW(n)                                                     \
+    static void digits_row_##n(float *row, const float *x, int64_t depth) \
+    {                                                                     \
+        digits_row_of(n, &of_digits[n], row, x, depth);                   \
     }
 DIGITS_ROW(1)
 DIGITS_ROW(2)

@@ -1,10 +1,49 @@
 /* Convolutions in integers of 16 bits: by Winograd's way, or directly, the image in words in scratch. Those that do not
  * suit are the float kernels'. */
 
-/* Floats of an image in words and a row of zeros, and of what follows. */
+/* The image in words has its border of zeros, so that pixels that a row of outputs reads are one distance apart. */
+typedef struct words_image {
+    const words_width *width;
+    int64_t images, h, w, channels;    /* of x */
+    int64_t top, left, down, across;   /* the border; the whole */
+    float *to;
+    const float *x;
+} words_image;
+
+static words_image words_image_of(const node *n, const words_width *width)
+{
+    const shape x = n->in[0]->shape, w = n->in[1]->shape, y = n->shape;
+    const attr *a = &n->attr;
+    words_image i = {.width = width, .images = x.dim[0], .h = x.dim[1], .w = x.dim[2], .channels = x.dim[3],
+                     .top = a->pad[0], .left = a->pad[2]};
+    const int64_t down = (y.dim[1] - 1) * a->stride + w.dim[2], across = (y.dim[2] - 1) * a->stride + w.dim[3];
+    i.down = i.top + i.h > down ? i.top + i.h : down;
+    i.across = i.left + i.w > across ? i.left + i.w : across;
+    return i;
+}
+
 static int64_t words_image_floats(const node *n, const words_width *width)
 {
-    return round_up((shape_rows(n->in[0]->shape) + 1) * words_stride(width, n->in[1]->shape.dim[1]), 16);
+    const words_image i = words_image_of(n, width);
+    return round_up(i.images * i.down * i.across * words_stride(width, i.channels), 16);
+}
+
+/* Rows of pixels. */
+static void words_image_span(const void *ctx, span s, int worker)
+{
+    const words_image *j = ctx;
+    const int64_t stride = words_stride(j->width, j->channels);
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++) {
+        float *to = j->to + i * j->across * stride;
+        const int64_t y = i % j->down - j->top;
+        const float *x = j->x + (i / j->down * j->h + y) * j->w * j->channels;
+        for (int64_t k = 0; k < j->across; k++, to += stride) {
+            const bool inside = y >= 0 && y < j->h && k >= j->left && k < j->left + j->w;
+            if (inside) j->width->row(to, x + (k - j->left) * j->channels, j->channels);
+            else memset(to, 0, (size_t)stride * sizeof *to);
+        }
+    }
 }
 
 static int64_t words_conv_own(const backend *be, const node *n, const words_width *width)
@@ -41,12 +80,13 @@ static void words_direct(const call *c)
     const attr *a = &c->n->attr;
     const shape x = c->n->in[0]->shape, w = c->n->in[1]->shape, y = c->n->shape;
     const words_width *width = WIDTH_WORDS(c->be);
-    const int64_t stride = words_stride(width, x.dim[3]);
-    float *zeros = c->scratch, *image = zeros + stride, *own = zeros + words_image_floats(c->n, width);
-    memset(zeros, 0, (size_t)stride * sizeof *zeros);
-    words_rows(c->be, &(words_rows_job){width, image, operand(c, 0), shape_rows(x), x.dim[3], false});
-    const conv_view v = {x.dim[1], x.dim[2], stride, y.dim[1], y.dim[2], w.dim[3], a->stride, a->pad[0], a->pad[2],
-                         false, image, zeros};
+    words_image i = words_image_of(c->n, width);
+    float *own = (float *)c->scratch + words_image_floats(c->n, width);
+    i.to = c->scratch;
+    i.x = operand(c, 0);
+    run_spans(c->be, i.images * i.down, 1, (double)(i.across * i.channels), words_image_span, &i);
+    const conv_view v = {i.down, i.across, words_stride(width, i.channels), y.dim[1], y.dim[2], w.dim[3], a->stride, 0, 0,
+                         false, i.to, NULL};
     words_product p = {.p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3],
                              .bias = operand(c, 2), .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v},
                        .width = width, .own = own};

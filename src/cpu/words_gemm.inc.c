@@ -60,8 +60,6 @@ typedef struct words_width {
     int64_t deepest, whole;            /* of a piece, at most; pieces begin at a multiple of whole, the last is padded */
     int height;                        /* blocks have a multiple of so many rows */
     void (*row)(float *row, const float *x, int64_t depth);
-    /* Row i of `rows` at to, in the form that part reads without gathering; NULL: there is none. */
-    void (*tiled_row)(float *to, int64_t rows, int64_t i, const float *x, int64_t depth);
     void (*pack_piece)(void *to, float *scale, int32_t *offset, const float *s, int64_t depth);
     /* Piece k of tap t, on rows r, which are row[], and the panels in cols. own: gather floats. */
     void (*part)(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols, float *own);
@@ -242,7 +240,6 @@ struct words_product {
     const float *scale;
     const int32_t *offset;            /* for 8 bits, as scale */
     float *own;                       /* per thread: words_own floats; where few_rows, all rows in words first */
-    const float *tiled;               /* those, as tiled_row makes them */
 };
 
 /* So many rows are rounded before all products, as more than one group of columns reads them. */
@@ -340,7 +337,7 @@ static void words_columns(const words_product *w, row_ptr *row, span r, span col
     const int64_t wide = p->taps * pieces > 1 ? w->width->wide : cols.end - cols.first;   /* as in product_part */
     for (int64_t j = cols.first; j < cols.end; j += wide)
         for (int64_t t = 0; t < p->taps; t++) {
-            if (!w->plain && !w->tiled) p->rows(p->ctx, t, r.first, r.end - r.first, row);
+            if (!w->plain) p->rows(p->ctx, t, r.first, r.end - r.first, row);
             for (int64_t k = 0; k < pieces; k++)
                 w->width->part(w, t, k, row, r, (span){j, j + wide < cols.end ? j + wide : cols.end}, own);
         }
@@ -355,8 +352,7 @@ static float *words_round_rows(const words_product *w, row_ptr *row, span r, int
     if (!w->plain) return own;
     p->rows(p->ctx, 0, r.first, count, row);
     for (int64_t i = 0; i < count; i++) {
-        if (w->width->tiled_row) w->width->tiled_row(own, count, i, row[i], p->depth);
-        else w->width->row(own + i * stride, row[i], p->depth);
+        w->width->row(own + i * stride, row[i], p->depth);
         row[i] = own + i * stride;
     }
     return own;
@@ -413,18 +409,14 @@ typedef struct words_rows_job {
     float *to;
     const float *x;
     int64_t rows, depth;
-    bool tiled;
 } words_rows_job;
 
 static void words_rows_span(const void *ctx, span s, int worker)
 {
     const words_rows_job *j = ctx;
     (void)worker;
-    for (int64_t i = s.first; i < s.end; i++) {
-        const float *x = j->x + i * j->depth;
-        if (j->tiled) j->width->tiled_row(j->to, j->rows, i, x, j->depth);
-        else j->width->row(j->to + i * words_stride(j->width, j->depth), x, j->depth);
-    }
+    for (int64_t i = s.first; i < s.end; i++)
+        j->width->row(j->to + i * words_stride(j->width, j->depth), j->x + i * j->depth, j->depth);
 }
 
 static void words_rows(const backend *be, const words_rows_job *j)
@@ -435,11 +427,10 @@ static void words_rows(const backend *be, const words_rows_job *j)
 /* Rounds x's rows, which m reads, before all products where they are few; w then reads those. */
 static void words_prepare_rows(const backend *be, words_product *w, matrix *x)
 {
-    const words_rows_job j = {w->width, w->own, x->data, w->p.m, w->p.depth, w->width->tiled_row != NULL};
+    const words_rows_job j = {w->width, w->own, x->data, w->p.m, w->p.depth};
     if (!few_rows(j.rows)) return;
     words_rows(be, &j);
     *x = (matrix){j.to, words_stride(j.width, j.depth)};
-    if (j.tiled) w->tiled = j.to;
     w->plain = false;
 }
 
