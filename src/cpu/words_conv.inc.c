@@ -55,7 +55,7 @@ static int64_t words_conv_own(const backend *be, const node *n, const words_widt
 static size_t words_conv2d_scratch(const backend *be, const node *n)
 {
     if (!words_fit(n)) return conv2d_scratch(be, n);
-    if (words_wino_fit(be, n)) return words_wino_scratch(be, n);
+    if (BY_WINOGRAD(fit)(be, n)) return BY_WINOGRAD(scratch)(be, n);
     const words_width *width = WIDTH_WORDS(be);
     return (size_t)(words_image_floats(n, width) + words_conv_own(be, n, width)) * sizeof(float) +
            words_weight_scratch(n, width);
@@ -63,16 +63,15 @@ static size_t words_conv2d_scratch(const backend *be, const node *n)
 
 static int words_conv2d_prepare(backend *be, const node *n, void **state, m2m_error *err)
 {
-    size_t unit_at, scale_at;
     if (!words_fit(n)) return conv2d_prepare(be, n, state, err);
-    if (!words_wino_fit(be, n)) return words_reserve_weight(be, n, WIDTH_WORDS(be), err);
-    return words_reserve(be, n, PACK_WORDS_WINOGRAD, words_wino_bytes(n, &unit_at, &scale_at), err);
+    if (!BY_WINOGRAD(fit)(be, n)) return words_reserve_weight(be, n, WIDTH_WORDS(be), err);
+    return BY_WINOGRAD(prepare)(be, n, err);
 }
 
 static double words_conv2d_work(const backend *be, const node *n)
 {
-    if (words_fit(n) && !words_wino_fit(be, n)) return node_flops(n) * WIDTH_WORDS(be)->work;
-    return conv2d_work(be, n);
+    if (!words_fit(n)) return conv2d_work(be, n);
+    return (BY_WINOGRAD(fit)(be, n) ? wino_work(n->in[0]->shape, n->shape) : node_flops(n)) * WIDTH_WORDS(be)->work;
 }
 
 static void words_direct(const call *c)
@@ -97,6 +96,6 @@ static void words_direct(const call *c)
 static void words_conv2d(const call *c)
 {
     if (!words_fit(c->n)) fast_conv2d(c);
-    else if (words_wino_fit(c->be, c->n)) words_wino_conv(c, c->scratch);
+    else if (BY_WINOGRAD(fit)(c->be, c->n)) BY_WINOGRAD(conv)(c);
     else words_direct(c);
 }

@@ -86,7 +86,8 @@ static int64_t words_head(const words_width *w, int64_t depth)
 
 static int64_t words_stride(const words_width *w, int64_t depth)
 {
-    return words_head(w, depth) + round_up(depth, w->whole) * w->size / 4;
+    const int64_t floats = words_head(w, depth) + round_up(depth, w->whole) * w->size / 4;
+    return w->gather ? odd_lines(floats) : floats;
 }
 
 /* Where the numbers of a row from `first` on lie, the first of a piece. */

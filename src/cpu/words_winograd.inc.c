@@ -40,7 +40,7 @@ static words_wino words_wino_sizes(shape x, shape y)
 static bool words_wino_fit(const backend *be, const node *n)
 {
     const shape w = n->in[1]->shape, x = n->in[0]->shape;
-    if (cpu_of(be)->exact || WIDTH_WORDS(be)->kind != PACK_WORDS || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
+    if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
     const wino_job j = wino_sizes(x, n->shape);
     return j.tiles >= 8 || j.down * j.across >= 4;
 }
@@ -270,8 +270,9 @@ static void words_wino_panel_span(const void *ctx, span s, int worker)
     }
 }
 
-static void words_wino_conv(const call *c, float *zeros)
+static void words_wino_conv(const call *c)
 {
+    float *zeros = c->scratch;
     const attr *a = &c->n->attr;
     const shape x = c->n->in[0]->shape, y = c->n->shape;
     words_wino w = words_wino_sizes(x, y);
@@ -286,6 +287,12 @@ static void words_wino_conv(const call *c, float *zeros)
     w.input_scale = rest + WINO * w.chunks * w.j.block * w.j.chunk / 2;
     w.own = rest + words_wino_input_floats(&w);
     wino_run(c->be, &w.j, words_wino_input_span, words_wino_panel_span, &w);
+}
+
+static int words_wino_prepare(backend *be, const node *n, m2m_error *err)
+{
+    size_t unit_at, scale_at;
+    return words_reserve(be, n, PACK_WORDS_WINOGRAD, words_wino_bytes(n, &unit_at, &scale_at), err);
 }
 
 static size_t words_wino_scratch(const backend *be, const node *n)

@@ -1,0 +1,224 @@
+/* Winograd's F(4x4, 3x3) (winograd.inc.c) with its 36 products by tiles of digits (digits_gemm.inc.c). These are so fast
+ * that everything else counts: weights are transformed once for all tiles, into scratch; a block of tiles is as large as
+ * its transformed input fits L2, from where all panels of outputs read it. */
+
+enum {
+    DIGIT_BLOCK = 64,                                 /* tiles of a block, about */
+    DIGIT_PIECE = 320,                                /* channels of a piece, at most */
+    DIGIT_U_STEP = DIGIT_PIECE * TILE_COLS + LINE,    /* floats between transformed weights: odd_lines */
+};
+
+typedef struct digit_wino {
+    wino_job j;                        /* block, sums and all of the image */
+    const words_width *width;
+    int64_t pieces, stride;            /* of the depth; floats of a row of transformed input */
+    const int16_t *taps;               /* of --fast, as words_wino's, with their units; or NULL: j.panels has floats */
+    const float *unit;
+    char *weights;                     /* [panels][pieces][36] of B's tiles, `piece` bytes each */
+    int64_t piece;
+    float *scale;                      /* [panels][pieces][36][TILE_COLS] */
+    float *input;                      /* [36][block][stride]: rows in words */
+    float *own;                        /* per thread */
+} digit_wino;
+
+static digit_wino digit_wino_of(const backend *be, shape x, shape y)
+{
+    digit_wino w = {.j = wino_sizes(x, y), .width = digits_width(be)};
+    wino_job *j = &w.j;
+    const int64_t blocks = (j->tiles + DIGIT_BLOCK - 1) / DIGIT_BLOCK;
+    j->block = round_up((j->tiles + blocks - 1) / blocks, DIGIT_ROWS);
+    j->s_step = odd_lines(j->block * TILE_COLS);
+    w.pieces = words_pieces(w.width, j->depth);
+    w.stride = words_stride(w.width, j->depth);
+    w.piece = DIGIT_PIECE * TILE_COLS * w.width->size;
+    return w;
+}
+
+/* Where it pays: weights of small images would take longer than their products. Whatever the number of images, or a
+ * model that sees one and then two would keep its weights both ways. */
+static bool digits_wino_fit(const backend *be, const node *n)
+{
+    const shape w = n->in[1]->shape, x = n->in[0]->shape;
+    if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
+    const wino_job j = wino_sizes(x, n->shape);
+    return j.down * j.across >= DIGIT_BLOCK;
+}
+
+/* Floats: transformed weights, their scales, transformed input; per thread: the floats of either, or sums. */
+static int64_t digits_wino_weights_floats(const digit_wino *w)
+{
+    return wino_panels(&w->j) * w->pieces * WINO * (w->piece / 4 + TILE_COLS);
+}
+
+static int64_t digits_wino_input_floats(const digit_wino *w)
+{
+    return round_up(WINO * w->j.block * w->stride, 16);
+}
+
+static int64_t digits_wino_thread_floats(const digit_wino *w)
+{
+    const int64_t sums = WINO * w->j.s_step, weights = WINO * DIGIT_U_STEP, input = WINO * w->j.depth;
+    const int64_t most = sums > weights ? sums : weights;
+    return round_up(most > input ? most : input, 16);
+}
+
+static size_t digits_wino_scratch(const backend *be, const node *n)
+{
+    const digit_wino w = digit_wino_of(be, n->in[0]->shape, n->shape);
+    const int64_t pack = w.width->size == 2 ? words_panel_floats(n) : 0, own = digits_wino_thread_floats(&w);
+    const size_t plain = w.width->size == 3 ? pack_scratch(n, false) : 0;
+    return zeros_bytes(w.j.depth) + plain + (size_t)(digits_wino_weights_floats(&w) + digits_wino_input_floats(&w) +
+                                                     be->threads * (own > pack ? own : pack)) * sizeof(float);
+}
+
+static int digits_wino_prepare(backend *be, const node *n, m2m_error *err)
+{
+    size_t unit_at, scale_at;
+    if (digits_width(be)->size == 3) return reserve_weight(be, n, false, err);
+    return words_reserve(be, n, PACK_WORDS_WINOGRAD, words_wino_bytes(n, &unit_at, &scale_at), err);
+}
+
+/* ---- weights ---- */
+
+static inline __attribute__((always_inline)) vf digits_tap(bool words, const digit_wino *w, int64_t at)
+{
+    return words ? words_load(w->taps + at) : load(w->j.panels + at);
+}
+
+/* Channels k of panel p, transformed: u [36][channels][TILE_COLS]. */
+static inline __attribute__((always_inline)) void digits_wino_transform(bool words, const digit_wino *w, int64_t p,
+                                                                        span k, float *u)
+{
+    const int64_t tap = w->j.depth * TILE_COLS;
+    for (int64_t c = k.first; c < k.end; c++, u += TILE_COLS)
+        for (int v = 0; v < TILE_COLS; v += V) {
+            const int64_t at = p * 9 * tap + c * TILE_COLS + v;
+            vf t[18], row[6];
+            UNROLL(3)
+            for (int i = 0; i < 3; i++)
+                wino_weight(t + i, 3, digits_tap(words, w, at + i * tap), digits_tap(words, w, at + (3 + i) * tap),
+                            digits_tap(words, w, at + (6 + i) * tap));
+            UNROLL(6)
+            for (int i = 0; i < 6; i++) {
+                wino_weight(row, 1, t[3 * i], t[3 * i + 1], t[3 * i + 2]);
+                UNROLL(6)
+                for (int f = 0; f < 6; f++) store(u + (6 * i + f) * DIGIT_U_STEP + v, row[f]);
+            }
+        }
+}
+
+/* Item i: piece i % pieces of panel i / pieces. */
+static void digits_wino_weights_span(const void *ctx, span s, int worker)
+{
+    const digit_wino *w = ctx;
+    float *u = w->own + worker * digits_wino_thread_floats(w);
+    for (int64_t i = s.first; i < s.end; i++) {
+        const int64_t p = i / w->pieces;
+        const span k = words_piece(w->width, w->j.depth, i % w->pieces);
+        if (w->taps) digits_wino_transform(true, w, p, k, u);
+        else digits_wino_transform(false, w, p, k, u);
+        for (int f = 0; f < WINO; f++) {
+            float *scale = w->scale + (i * WINO + f) * TILE_COLS;
+            w->width->pack_piece(w->weights + (i * WINO + f) * w->piece, scale, NULL, u + f * DIGIT_U_STEP,
+                                 k.end - k.first);
+            for (int v = 0; w->unit && v < TILE_COLS; v += V)
+                store(scale + v, load(scale + v) * load(w->unit + p * TILE_COLS + v));
+        }
+    }
+}
+
+/* ---- products ---- */
+
+static void digits_wino_input_span(const void *ctx, span s, int worker)
+{
+    const digit_wino *w = ctx;
+    const wino_job *j = &w->j;
+    float *plain = w->own + worker * digits_wino_thread_floats(w);
+    for (int64_t t = s.first; t < s.end; t++) {
+        const float *from[WINO];
+        wino_window(j, j->first + t < j->tiles ? j->first + t : j->tiles - 1, from);
+        for (int64_t k = 0; k < j->depth; k += V) {
+            vf d[WINO];
+            wino_transform(d, from, k);
+            UNROLL(36)
+            for (int i = 0; i < WINO; i++) store(plain + i * j->depth + k, d[i]);
+        }
+        for (int i = 0; i < WINO; i++)
+            w->width->row(w->input + (i * j->block + t) * w->stride, plain + i * j->depth, j->depth);
+    }
+}
+
+/* Sums [36][block][TILE_COLS] of the block's tiles t for panel p. */
+static inline __attribute__((always_inline)) void digits_wino_multiply(int digits, const digit_wino *w, span t,
+                                                                       int64_t p, float *sums)
+{
+    const wino_job *j = &w->j;
+    const float none[TILE_COLS] = {0};
+    digit_sums sum[2] __attribute__((aligned(64)));
+    words_tile job[2];
+    digit_store before = {.j = job};
+    int turn = 0;
+    tiles_begin();
+    for (int64_t k = 0; k < w->pieces; k++) {
+        const span depth = words_piece(w->width, j->depth, k);
+        const int64_t steps = (depth.end - depth.first + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
+        for (int64_t f = 0; f < WINO; f++) {
+            const int64_t at = (p * w->pieces + k) * WINO + f;
+            job[f % 2] = (words_tile){.to = {.ldc = TILE_COLS, .cols = TILE_COLS, .first = k == 0, .bias = none},
+                                      .scale = w->scale + at * TILE_COLS};
+            for (int64_t i = t.first; i < t.end; i += DIGIT_ROWS, turn ^= 1) {
+                const float *row = w->input + (f * j->block + i) * w->stride;
+                const digit_rows a = {(const char *)words_at(w->width, row, j->depth, depth.first), w->stride * 4,
+                                      row + k, w->stride};
+                digits_run(digits, sum[turn], &a, w->weights + at * w->piece, steps, &before,
+                           (DIGIT_ROWS + steps - 1) / steps);
+                before = (digit_store){sum[turn][0][0][0], &job[f % 2], a.scale, a.scale_step,
+                                       sums + f * j->s_step + i * TILE_COLS, DIGIT_ROWS};
+            }
+        }
+    }
+    digits_store(digits, &before, DIGIT_ROWS);
+    tiles_end();
+}
+
+static void digits_wino_panel_span(const void *ctx, span s, int worker)
+{
+    const digit_wino *w = ctx;
+    const wino_job *j = &w->j;
+    float *sums = w->own + worker * digits_wino_thread_floats(w);
+    for (int64_t i = s.first; i < s.end; i++) {
+        const span t = wino_part(j, i);
+        if (w->width->size == 3) digits_wino_multiply(3, w, t, i / j->parts, sums);
+        else digits_wino_multiply(2, w, t, i / j->parts, sums);
+        wino_finish_panel(j, t, i / j->parts, sums);
+    }
+}
+
+static void digits_wino_conv(const call *c)
+{
+    const attr *a = &c->n->attr;
+    const shape x = c->n->in[0]->shape, y = c->n->shape;
+    digit_wino w = digit_wino_of(c->be, x, y);
+    const size_t zeros = zeros_bytes(x.dim[3]), plain = w.width->size == 3 ? pack_scratch(c->n, false) : 0;
+    char *scratch = c->scratch;
+    memset(scratch, 0, zeros);
+    w.weights = scratch + zeros + plain;
+    w.scale = (float *)(w.weights + wino_panels(&w.j) * w.pieces * WINO * w.piece);
+    w.input = (float *)w.weights + digits_wino_weights_floats(&w);
+    w.own = w.input + digits_wino_input_floats(&w);
+    w.j.v = (conv_view){x.dim[1], x.dim[2], x.dim[3], y.dim[1], y.dim[2], 3, 1, a->pad[0], a->pad[2], false,
+                        operand(c, 0), c->scratch};
+    w.j.bias = operand(c, 2);
+    w.j.y = c->out;
+    if (w.width->size == 3) {
+        w.j.panels = packed_weight(c, false, (float *)(scratch + zeros));
+    } else {
+        words_wino words = words_wino_sizes(x, y);
+        words_wino_weight(c, &words, w.own);
+        w.taps = words.taps;
+        w.unit = words.unit;
+    }
+    run_spans(c->be, wino_panels(&w.j) * w.pieces, 1, 20 * (double)(DIGIT_PIECE * TILE_COLS), digits_wino_weights_span,
+              &w);
+    wino_run(c->be, &w.j, digits_wino_input_span, digits_wino_panel_span, &w);
+}
