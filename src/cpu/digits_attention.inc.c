@@ -85,14 +85,10 @@ static inline __attribute__((always_inline)) void digits_pack_values(int digits,
                                                                      float *scale, const float *v, int64_t count)
 {
     const int64_t c = h->j.c;
-    vf top = splat(0), odd = splat(0);
-    for (int64_t k = 0; k < count; k++) {
-        const vf x = load(v + k * c);
-        top = vmax(vabs(x), top);
-        odd += x * 0.0f;
-    }
-    const vf by = choose(top > 0.0f, vmin(splat(1e37f), digits_top(digits) / top), splat(0));
-    store(scale, choose(by > 0.0f, digits_unit(digits) / by, splat(0)) + odd);
+    vf top = splat(0), scales;
+    for (int64_t k = 0; k < count; k++) top = digits_larger(top, load(v + k * c));
+    const vf by = digits_inverses(digits, top, digits_unit(digits), &scales);
+    store(scale, scales);
     for (int64_t k = 0; k < DIGIT_KEYS; k += DIGIT_DEPTH, to += digits * 64) {
         char tile[DIGITS * DIGIT_TILE];
         for (int l = 0; l < DIGIT_ROWS; l++) {

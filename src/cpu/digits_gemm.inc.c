@@ -75,16 +75,29 @@ static inline __attribute__((always_inline)) void digits_load(vf to[4], const fl
     for (int i = 0; i < 4; i++) to[i] = i * V < n ? load(x + i * V) * by : splat(0);
 }
 
-/* The largest of n numbers, a multiple of V; NaN where one is not finite. */
+/* The larger of top and |x|; infinity and NaN are larger than all numbers, and stay. */
+static inline vf digits_larger(vf top, vf x)
+{
+    return (vf)_mm512_max_epu32((__m512i)top, (__m512i)vabs(x));
+}
+
+/* The largest of n numbers, a multiple of V. */
 static inline float digits_largest(const float *x, int64_t n)
 {
-    vf top = splat(0), odd = splat(0);
-    for (int64_t k = 0; k < n; k += V) {
-        const vf v = load(x + k);
-        top = vmax(vabs(v), top);
-        odd += v * 0.0f;
-    }
-    return vtop(top) + vsum(odd);
+    vf top = splat(0);
+    for (int64_t k = 0; k < n; k += V) top = digits_larger(top, load(x + k));
+    const uint32_t bits = _mm512_reduce_max_epu32((__m512i)top);
+    float largest;
+    memcpy(&largest, &bits, sizeof largest);
+    return largest;
+}
+
+/* As digits_inverse, of V pieces; and their scales, 1 over it, times `unit`. */
+static inline vf digits_inverses(int digits, vf top, float unit, vf *scale)
+{
+    const vf by = choose(top > 0.0f, vmin(splat(1e37f), digits_top(digits) / top), splat(0));
+    *scale = choose(by > 0.0f, unit / by, top * 0.0f);
+    return by;
 }
 
 /* n numbers of one piece, a multiple of V; its scale is returned. */
@@ -117,14 +130,10 @@ static inline __attribute__((always_inline)) void digits_pack_of(int digits, cha
 {
     for (int half = 0; half < 2; half++) {
         const float *from = s + half * V;
-        vf top = splat(0), odd = splat(0);
-        for (int64_t k = 0; k < depth; k++) {
-            const vf v = load(from + k * TILE_COLS);
-            top = vmax(vabs(v), top);
-            odd += v * 0.0f;
-        }
-        const vf by = choose(top > 0.0f, vmin(splat(1e37f), digits_top(digits) / top), splat(0));
-        store(scale + half * V, choose(by > 0.0f, 1.0f / by, splat(0)) + odd);
+        vf top = splat(0), scales;
+        for (int64_t k = 0; k < depth; k++) top = digits_larger(top, load(from + k * TILE_COLS));
+        const vf by = digits_inverses(digits, top, 1, &scales);
+        store(scale + half * V, scales);
         for (int64_t k = 0; k < depth; k += DIGIT_DEPTH)
             for (int l = 0; l < DIGIT_ROWS; l++) {
                 vf x[4];

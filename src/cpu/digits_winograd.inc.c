@@ -1,9 +1,11 @@
 /* Winograd's F(4x4, 3x3) (winograd.inc.c) with its 36 products by tiles of digits (digits_gemm.inc.c). These are so fast
- * that everything else counts: weights are transformed once for all tiles, into scratch; a block of tiles is as large as
- * its transformed input fits L2, from where all panels of outputs read it. */
+ * that bytes from L3 count: weights are transformed once for all tiles, into scratch; of a block of tiles the input for
+ * six of the products fits L2, and all panels of outputs take that before the next six. */
 
 enum {
-    DIGIT_BLOCK = 64,                                 /* tiles of a block, about */
+    DIGIT_BLOCK = 128,                                /* tiles of a block, at most */
+    DIGIT_FEW = 64,                                   /* of an image, for which it pays */
+    DIGIT_BYTES = 1100 << 10,                         /* of six products' input, about */
     DIGIT_PIECE = 320,                                /* channels of a piece, at most */
     DIGIT_U_STEP = DIGIT_PIECE * TILE_COLS + LINE,    /* floats between transformed weights: odd_lines */
 };
@@ -18,18 +20,21 @@ typedef struct digit_wino {
     int64_t piece;
     float *scale;                      /* [panels][pieces][36][TILE_COLS] */
     float *input;                      /* [36][block][stride]: rows in words */
-    float *own;                        /* per thread */
+    float *sums;                       /* [panels][36][block][TILE_COLS], s_step between the 36 */
+    float *own;                        /* per thread: floats of weights or input */
 } digit_wino;
 
 static digit_wino digit_wino_of(const backend *be, shape x, shape y)
 {
     digit_wino w = {.j = wino_sizes(x, y), .width = digits_width(be)};
     wino_job *j = &w.j;
-    const int64_t blocks = (j->tiles + DIGIT_BLOCK - 1) / DIGIT_BLOCK;
-    j->block = round_up((j->tiles + blocks - 1) / blocks, DIGIT_ROWS);
-    j->s_step = odd_lines(j->block * TILE_COLS);
     w.pieces = words_pieces(w.width, j->depth);
     w.stride = words_stride(w.width, j->depth);
+    int64_t most = DIGIT_BYTES / (6 * 4 * w.stride);
+    most = most < 32 ? 32 : most > DIGIT_BLOCK ? DIGIT_BLOCK : most;
+    const int64_t blocks = (j->tiles + most - 1) / most;
+    j->block = round_up((j->tiles + blocks - 1) / blocks, DIGIT_ROWS);
+    j->s_step = odd_lines(j->block * TILE_COLS);
     w.piece = DIGIT_PIECE * TILE_COLS * w.width->size;
     return w;
 }
@@ -41,10 +46,10 @@ static bool digits_wino_fit(const backend *be, const node *n)
     const shape w = n->in[1]->shape, x = n->in[0]->shape;
     if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
     const wino_job j = wino_sizes(x, n->shape);
-    return j.down * j.across >= DIGIT_BLOCK;
+    return j.down * j.across >= DIGIT_FEW;
 }
 
-/* Floats: transformed weights, their scales, transformed input; per thread: the floats of either, or sums. */
+/* Floats: transformed weights, their scales; transformed input; sums; per thread, those that become digits. */
 static int64_t digits_wino_weights_floats(const digit_wino *w)
 {
     return wino_panels(&w->j) * w->pieces * WINO * (w->piece / 4 + TILE_COLS);
@@ -55,11 +60,15 @@ static int64_t digits_wino_input_floats(const digit_wino *w)
     return round_up(WINO * w->j.block * w->stride, 16);
 }
 
+static int64_t digits_wino_sums_floats(const digit_wino *w)
+{
+    return wino_panels(&w->j) * WINO * w->j.s_step;
+}
+
 static int64_t digits_wino_thread_floats(const digit_wino *w)
 {
-    const int64_t sums = WINO * w->j.s_step, weights = WINO * DIGIT_U_STEP, input = WINO * w->j.depth;
-    const int64_t most = sums > weights ? sums : weights;
-    return round_up(most > input ? most : input, 16);
+    const int64_t weights = WINO * DIGIT_U_STEP, input = WINO * w->j.depth;
+    return round_up(weights > input ? weights : input, 16);
 }
 
 static size_t digits_wino_scratch(const backend *be, const node *n)
@@ -67,8 +76,8 @@ static size_t digits_wino_scratch(const backend *be, const node *n)
     const digit_wino w = digit_wino_of(be, n->in[0]->shape, n->shape);
     const int64_t pack = w.width->size == 2 ? words_panel_floats(n) : 0, own = digits_wino_thread_floats(&w);
     const size_t plain = w.width->size == 3 ? pack_scratch(n, false) : 0;
-    return zeros_bytes(w.j.depth) + plain + (size_t)(digits_wino_weights_floats(&w) + digits_wino_input_floats(&w) +
-                                                     be->threads * (own > pack ? own : pack)) * sizeof(float);
+    const int64_t shared = digits_wino_weights_floats(&w) + digits_wino_input_floats(&w) + digits_wino_sums_floats(&w);
+    return zeros_bytes(w.j.depth) + plain + (size_t)(shared + be->threads * (own > pack ? own : pack)) * sizeof(float);
 }
 
 static int digits_wino_prepare(backend *be, const node *n, m2m_error *err)
@@ -148,9 +157,9 @@ static void digits_wino_input_span(const void *ctx, span s, int worker)
     }
 }
 
-/* Sums [36][block][TILE_COLS] of the block's tiles t for panel p. */
-static inline __attribute__((always_inline)) void digits_wino_multiply(int digits, const digit_wino *w, span t,
-                                                                       int64_t p, float *sums)
+/* Products 6 i .. 6 i + 5 of the block's tiles for panel p. */
+static inline __attribute__((always_inline)) void digits_wino_multiply(int digits, const digit_wino *w, int64_t i,
+                                                                       int64_t p)
 {
     const wino_job *j = &w->j;
     const float none[TILE_COLS] = {0};
@@ -159,38 +168,60 @@ static inline __attribute__((always_inline)) void digits_wino_multiply(int digit
     digit_store before = {.j = job};
     int turn = 0;
     tiles_begin();
-    for (int64_t k = 0; k < w->pieces; k++) {
+    for (int64_t n = 0; n < 6 * w->pieces; n++) {
+        const int64_t f = 6 * i + n / w->pieces, k = n % w->pieces, at = (p * w->pieces + k) * WINO + f;
         const span depth = words_piece(w->width, j->depth, k);
         const int64_t steps = (depth.end - depth.first + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
-        for (int64_t f = 0; f < WINO; f++) {
-            const int64_t at = (p * w->pieces + k) * WINO + f;
-            job[f % 2] = (words_tile){.to = {.ldc = TILE_COLS, .cols = TILE_COLS, .first = k == 0, .bias = none},
-                                      .scale = w->scale + at * TILE_COLS};
-            for (int64_t i = t.first; i < t.end; i += DIGIT_ROWS, turn ^= 1) {
-                const float *row = w->input + (f * j->block + i) * w->stride;
-                const digit_rows a = {(const char *)words_at(w->width, row, j->depth, depth.first), w->stride * 4,
-                                      row + k, w->stride};
-                digits_run(digits, sum[turn], &a, w->weights + at * w->piece, steps, &before,
-                           (DIGIT_ROWS + steps - 1) / steps);
-                before = (digit_store){sum[turn][0][0][0], &job[f % 2], a.scale, a.scale_step,
-                                       sums + f * j->s_step + i * TILE_COLS, DIGIT_ROWS};
-            }
+        float *to = w->sums + (p * WINO + f) * j->s_step;
+        job[n % 2] = (words_tile){.to = {.ldc = TILE_COLS, .cols = TILE_COLS, .first = k == 0, .bias = none},
+                                  .scale = w->scale + at * TILE_COLS};
+        for (int64_t t = 0; t < j->count; t += DIGIT_ROWS, turn ^= 1) {
+            const float *row = w->input + (f * j->block + t) * w->stride;
+            const digit_rows a = {(const char *)words_at(w->width, row, j->depth, depth.first), w->stride * 4, row + k,
+                                  w->stride};
+            digits_run(digits, sum[turn], &a, w->weights + at * w->piece, steps, &before,
+                       (DIGIT_ROWS + steps - 1) / steps);
+            before = (digit_store){sum[turn][0][0][0], &job[n % 2], a.scale, a.scale_step, to + t * TILE_COLS,
+                                   DIGIT_ROWS};
         }
     }
     digits_store(digits, &before, DIGIT_ROWS);
     tiles_end();
 }
 
-static void digits_wino_panel_span(const void *ctx, span s, int worker)
+/* Item i: panel i % panels of six products. */
+static void digits_wino_product_span(const void *ctx, span s, int worker)
 {
     const digit_wino *w = ctx;
-    const wino_job *j = &w->j;
-    float *sums = w->own + worker * digits_wino_thread_floats(w);
+    const int64_t panels = wino_panels(&w->j);
+    (void)worker;
     for (int64_t i = s.first; i < s.end; i++) {
-        const span t = wino_part(j, i);
-        if (w->width->size == 3) digits_wino_multiply(3, w, t, i / j->parts, sums);
-        else digits_wino_multiply(2, w, t, i / j->parts, sums);
-        wino_finish_panel(j, t, i / j->parts, sums);
+        if (w->width->size == 3) digits_wino_multiply(3, w, i / panels, i % panels);
+        else digits_wino_multiply(2, w, i / panels, i % panels);
+    }
+}
+
+/* Item i: tile i / panels of panel i % panels. */
+static void digits_wino_finish_span(const void *ctx, span s, int worker)
+{
+    const digit_wino *w = ctx;
+    const int64_t panels = wino_panels(&w->j);
+    (void)worker;
+    for (int64_t i = s.first; i < s.end; i++)
+        wino_finish_panel(&w->j, (span){i / panels, i / panels + 1}, i % panels,
+                          w->sums + i % panels * WINO * w->j.s_step);
+}
+
+static void digits_wino_run(const backend *be, digit_wino *w)
+{
+    wino_job *j = &w->j;
+    const int64_t panels = wino_panels(j);
+    run_spans(be, panels * w->pieces, 1, 20 * (double)(DIGIT_PIECE * TILE_COLS), digits_wino_weights_span, w);
+    for (j->first = 0; j->first < j->tiles; j->first += j->block) {
+        j->count = j->tiles - j->first < j->block ? j->tiles - j->first : j->block;
+        run_spans(be, round_up(j->count, DIGIT_ROWS), 1, 100 * (double)j->depth, digits_wino_input_span, w);
+        run_spans(be, 6 * panels, 1, (double)(6 * j->count * j->depth), digits_wino_product_span, w);
+        run_spans(be, panels * j->count, 1, 100 * TILE_COLS, digits_wino_finish_span, w);
     }
 }
 
@@ -205,7 +236,8 @@ static void digits_wino_conv(const call *c)
     w.weights = scratch + zeros + plain;
     w.scale = (float *)(w.weights + wino_panels(&w.j) * w.pieces * WINO * w.piece);
     w.input = (float *)w.weights + digits_wino_weights_floats(&w);
-    w.own = w.input + digits_wino_input_floats(&w);
+    w.sums = w.input + digits_wino_input_floats(&w);
+    w.own = w.sums + digits_wino_sums_floats(&w);
     w.j.v = (conv_view){x.dim[1], x.dim[2], x.dim[3], y.dim[1], y.dim[2], 3, 1, a->pad[0], a->pad[2], false,
                         operand(c, 0), c->scratch};
     w.j.bias = operand(c, 2);
@@ -218,7 +250,5 @@ static void digits_wino_conv(const call *c)
         w.taps = words.taps;
         w.unit = words.unit;
     }
-    run_spans(c->be, wino_panels(&w.j) * w.pieces, 1, 20 * (double)(DIGIT_PIECE * TILE_COLS), digits_wino_weights_span,
-              &w);
-    wino_run(c->be, &w.j, digits_wino_input_span, digits_wino_panel_span, &w);
+    digits_wino_run(c->be, &w);
 }
