@@ -1,13 +1,16 @@
 /* Fused attention (fast_attention.inc.c) by tiles of digits (digits_gemm.inc.c), with keys as rows and queries as
  * columns: scores [keys][queries] = K Q^T, then results [width][queries] = V^T P. So softmax goes down the rows, with
  * no sums across a vector, and probabilities come out in the order that tiles want. Each block of keys has its own
- * largest score; a block's probabilities are digits of what they are beside its largest, which is 1, and the total is of
- * the rounded ones. Sums stay in float. */
+ * largest score; a block's probabilities are digits of what they are beside the power of 2 above its largest, and the
+ * total is of the rounded ones. Sums stay in float.
+ *
+ * Trap: for hundreds of cycles after a tile instruction the processor has one unit for floats of 512 bits instead of two;
+ * so few of what is done to each score are floats. */
 
 enum {
     DIGIT_QUERIES = TILE_COLS,         /* of a tile */
     DIGIT_KEYS = 128,                  /* of a block */
-    DIGIT_WIDTH = 1024,                /* of a head, at most */
+    DIGIT_WIDTH = 512,                 /* of a head, at most: whose products digits_sum holds */
     DIGIT_STEPS = DIGIT_KEYS / DIGIT_DEPTH,
 };
 
@@ -19,7 +22,7 @@ typedef struct digit_heads {
     int64_t steps;                     /* of a head's width, of 64 */
     int64_t wide;                      /* a head's width in whole tiles of 16 */
     int64_t k_size, v_size;            /* floats: keys [lk/16][steps] tiles, values [blocks][wide/16][DIGIT_STEPS] */
-    int64_t k_scales, v_scales;        /* [lk]; [blocks][wide] */
+    int64_t k_scales, v_scales;        /* one, in a line; [blocks][wide] */
 } digit_heads;
 
 static digit_heads digit_heads_of(const backend *be, const node *n)
@@ -30,8 +33,8 @@ static digit_heads digit_heads_of(const backend *be, const node *n)
     h.tiles = (h.j.lq + DIGIT_QUERIES - 1) / DIGIT_QUERIES;
     h.steps = (h.j.width + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
     h.wide = round_up(h.j.width, DIGIT_ROWS);
-    h.k_scales = round_up(h.j.lk, DIGIT_ROWS);
-    h.k_size = h.k_scales / DIGIT_ROWS * h.steps * tile;
+    h.k_scales = LINE;
+    h.k_size = (h.j.lk + DIGIT_ROWS - 1) / DIGIT_ROWS * h.steps * tile;
     h.v_size = h.blocks * (h.wide / DIGIT_ROWS) * DIGIT_STEPS * tile;
     h.v_scales = h.blocks * h.wide;
     return h;
@@ -69,15 +72,23 @@ static void digits_turn(int32_t *to, int64_t step, const int32_t *from)
         for (int k = 0; k < DIGIT_ROWS; k++) to[i * step + k] = from[k * DIGIT_ROWS + i];
 }
 
-/* Keys [lk, width], c apart, to tiles and scales. */
-static inline __attribute__((always_inline)) void digits_pack_keys(int digits, const digit_heads *h, char *to,
-                                                                   float *scale, const float *k)
+/* Keys [count, width], c apart, to tiles; their scale, which is one, is returned. */
+static inline __attribute__((always_inline)) float digits_pack_keys(int digits, const digit_heads *h, char *to,
+                                                                    const float *k, int64_t count)
 {
-    const int64_t step = h->steps * digits * 64;
+    const int64_t step = h->steps * digits * 64, width = h->j.width;
+    vf top = splat(0), scale;
     memset(to, 0, (size_t)h->k_size * sizeof(float));
-    for (int64_t i = 0; i < h->k_scales; i++)
-        scale[i] = i >= h->j.lk ? 0 : digits_piece(digits, to + i * step, 64, digits * 64, k + i * h->j.c, h->j.width) *
-                                      digits_unit(digits);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t c = 0; c < width; c += V) top = digits_larger(top, load(k + i * h->j.c + c));
+    const vf by = digits_inverses(digits, splat(digits_top_of(top)), digits_unit(digits), &scale);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t c = 0; c < width; c += DIGIT_DEPTH) {
+            vf x[4];
+            digits_load(x, k + i * h->j.c + c, width - c, by[0]);
+            digits_split(digits, to + i * step + c * digits, 64, x);
+        }
+    return scale[0];
 }
 
 /* V numbers of each of a block's `count` values at v, c apart, to tiles that are turned, and scales. */
@@ -136,27 +147,25 @@ typedef struct digit_tile {
     vf scale[2];                       /* of queries, with attention's, in powers of 2 */
     vf top[2], total[2];               /* the largest score so far, and what 2^(score - top) add up to */
     vf factor[2];                      /* 2^(the block's largest - top), over what 1 is in digits */
-    vf odd;                            /* sums to 0, or NaN where a key was not finite */
 } digit_tile;
 
-/* Scores of 16 keys, `count` of which there are, from their sums; `high` holds each column's largest. */
+/* Scores of 16 keys from their sums; `high` holds each column's largest of `count`. */
 static inline __attribute__((always_inline)) void digits_scale(int digits, float *s, const digit_sums sum,
-                                                               const float *scale, int64_t count, vf high[2])
+                                                               int64_t count, vf high[2])
 {
-    for (int64_t r = 0; r < DIGIT_ROWS; r++, s += DIGIT_QUERIES)
+    for (int64_t r = 0; r < DIGIT_ROWS && r < count; r++, s += DIGIT_QUERIES)
         UNROLL(2)
         for (int half = 0; half < 2; half++) {
-            const vf x = r < count ? digits_sum(digits, sum[0][0][r], half) * scale[r] : splat(-INFINITY);
+            const vf x = digits_sum(digits, sum[0][0][r], half);
             store(s + half * V, x);
             high[half] = vmax(high[half], x);
         }
 }
 
-/* Scores of `count` keys, in columns, over their queries' scale, and each column's largest. The sums of 16 are scaled
- * while those of the next are made. */
+/* Scores of `count` keys, in columns, over their scale, and each column's largest. The sums of 16 are joined while those
+ * of the next are made. */
 static inline __attribute__((always_inline)) void digits_scores(int digits, const digit_heads *h, digit_tile *t,
-                                                                const char *keys, const float *scale, int64_t count,
-                                                                vf high[2])
+                                                                const char *keys, int64_t count, vf high[2])
 {
     const int64_t tiles = (count + DIGIT_ROWS - 1) / DIGIT_ROWS;
     digit_sums sum[2] __attribute__((aligned(64)));
@@ -166,30 +175,54 @@ static inline __attribute__((always_inline)) void digits_scores(int digits, cons
         if (i < tiles) digits_run(digits, sum[i % 2], &tile, t->q, h->steps, &none, 0);
         if (i == 0) continue;
         const int64_t k = (i - 1) * DIGIT_ROWS;
-        digits_scale(digits, t->s + k * DIGIT_QUERIES, sum[(i - 1) % 2], scale + k, count - k, high);
-        t->odd += load(scale + k) * 0.0f;
+        digits_scale(digits, t->s + k * DIGIT_QUERIES, sum[(i - 1) % 2], count - k, high);
     }
-    for (int64_t k = tiles * DIGIT_ROWS; k < round_up(count, DIGIT_DEPTH); k++)
-        for (int half = 0; half < 2; half++) store(t->s + k * DIGIT_QUERIES + half * V, splat(-INFINITY));
 }
 
-/* 2^x in units of the last digit for x <= 0, where rounding may have made a little more of 0. */
-static inline __attribute__((always_inline)) vf digits_power(int digits, vf x)
+/* What a probability of 1 is in digits: rounding may make a little more of it. */
+static inline float digits_one(int digits)
 {
-    x = vmax(splat(-64.0f), vmin(splat(0), x));   /* NaN is seen by digit_tile.odd */
-    const __m512 whole = _mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const vf r = x - (vf)whole, p = digits == 3 ? vexp2_polynomial(r) : vexp2_coarse(r);
-    return (vf)_mm512_scalef_ps((__m512)(p * digits_top(digits)), whole);
+    return digits == 3 ? 8350000.0f : 32600.0f;
+}
+
+/* one * 2^x for |x| <= 1/2: as vexp2_polynomial, or as vexp2_coarse. */
+static inline __attribute__((always_inline)) vf digits_polynomial(int digits, vf x)
+{
+    const float one = digits_one(digits);
+    if (digits == 2) {
+        vf p = splat(9.570101687e-3f * one);
+        p = p * x + 5.59178603e-2f * one;
+        p = p * x + 2.402474483e-1f * one;
+        p = p * x + 6.931218147e-1f * one;
+        return p * x + 9.999992614e-1f * one;
+    }
+    vf p = splat(1.326472615e-3f * one);
+    p = p * x + 9.671512991e-3f * one;
+    p = p * x + 5.550733581e-2f * one;
+    p = p * x + 2.402224243e-1f * one;
+    p = p * x + 6.931470037e-1f * one;
+    return p * x + 1.0f * one;
+}
+
+/* one * 2^(s * scale - best), in digits; best is a whole number. less: 1.5 * 2^23 - best. */
+static inline __attribute__((always_inline)) vi digits_power(int digits, vf s, vf scale, vf less)
+{
+    const vf magic = splat(12582912.0f);
+    const vf t = s * scale + less;
+    const vf r = s * scale - (t - less);
+    const vi whole = (vi)_mm512_max_epi32((__m512i)t, (__m512i)(magic - 40.0f));   /* below, nothing is left */
+    return words_whole((vf)((vi)digits_polynomial(digits, r) + (whole << 23)));
 }
 
 /* A block's scores, `high` their largest, as probabilities in digits; results and totals so far are scaled to match. */
 static inline __attribute__((always_inline)) void digits_probabilities(int digits, const digit_heads *h, digit_tile *t,
                                                                        const vf high[2], int64_t count)
 {
+    const int32_t bias = digits == 2 ? 0x80 : 0x8080;
     UNROLL(2)
     for (int half = 0; half < 2; half++) {
-        const vf best = high[half] * t->scale[half], top = vmax(t->top[half], best);
-        const vf shrink = vexp2_below(t->top[half] - top);
+        const vf best = (vf)_mm512_roundscale_ps((__m512)(high[half] * t->scale[half]), _MM_FROUND_TO_POS_INF);
+        const vf top = vmax(t->top[half], best), shrink = vexp2_below(t->top[half] - top), less = 12582912.0f - best;
         vi sum = {0};
         if (vsum(choose(top > t->top[half], splat(1), splat(0))) > 0)
             for (int64_t k = 0; k < h->wide; k++) {
@@ -198,16 +231,20 @@ static inline __attribute__((always_inline)) void digits_probabilities(int digit
             }
         for (int64_t k = 0; k < count; k += DIGIT_DEPTH)
             for (int l = 0; l < DIGIT_ROWS; l++) {
-                vf x[4];
+                vi x[4];
                 UNROLL(4)
                 for (int i = 0; i < 4; i++) {
-                    const vf s = load(t->s + (k + V * i + l) * DIGIT_QUERIES + half * V);
-                    x[i] = digits_power(digits, s * t->scale[half] - best);
-                    sum += words_whole(x[i]);   /* at most 2^23 in each of 128 */
+                    const int64_t at = k + V * i + l;
+                    x[i] = (vi){0};
+                    if (at < count)
+                        x[i] = digits_power(digits, load(t->s + at * DIGIT_QUERIES + half * V), t->scale[half], less);
+                    sum += x[i];   /* at most 2^23 in each of 128 */
+                    x[i] += bias;
                 }
-                digits_split(digits, t->p + (k / DIGIT_DEPTH * 2 + half) * digits * DIGIT_TILE + l * 64, DIGIT_TILE, x);
+                digits_split_whole(digits, t->p + (k / DIGIT_DEPTH * 2 + half) * digits * DIGIT_TILE + l * 64,
+                                   DIGIT_TILE, x);
             }
-        t->factor[half] = vexp2_below(best - top) * (1 / digits_top(digits));
+        t->factor[half] = vexp2_below(best - top) * (1 / digits_one(digits));
         t->total[half] = t->total[half] * shrink + __builtin_convertvector(sum, vf) * t->factor[half];
         t->top[half] = top;
     }
@@ -243,7 +280,7 @@ static void digits_finish(const digit_heads *h, const call *c, int64_t b, int64_
     float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + head) * j->lq + first : NULL;
     float total[DIGIT_QUERIES], top[DIGIT_QUERIES];
     for (int half = 0; half < 2; half++) {
-        store(total + half * V, t->total[half] + vsum(t->odd));
+        store(total + half * V, t->total[half]);
         store(top + half * V, t->top[half]);
     }
     for (int64_t i = 0; i < rows; i++) {
@@ -276,16 +313,15 @@ static inline __attribute__((always_inline)) void digits_queries(int digits, con
     t.o = t.s + DIGIT_KEYS * DIGIT_QUERIES;
     digits_pack_queries(digits, h, t.q, scale, q, rows);
     for (int half = 0; half < 2; half++) {
-        t.scale[half] = load(scale + half * V) * (j->scale * LOG2_E);
+        t.scale[half] = load(scale + half * V) * (j->scale * LOG2_E * *k_scale);
         t.top[half] = splat(-INFINITY);
         t.total[half] = t.scale[half] * 0.0f;
     }
-    t.odd = splat(0);
     memset(t.o, 0, (size_t)(h->wide * DIGIT_QUERIES) * sizeof *t.o);
     for (int64_t at = 0; at < limit; at += DIGIT_KEYS) {
         const int64_t count = limit - at < DIGIT_KEYS ? limit - at : DIGIT_KEYS, block = at / DIGIT_KEYS;
         vf high[2] = {splat(-INFINITY), splat(-INFINITY)};
-        digits_scores(digits, h, &t, (const char *)k + at * key, k_scale + at, count, high);
+        digits_scores(digits, h, &t, (const char *)k + at * key, count, high);
         digits_probabilities(digits, h, &t, high, count);
         digits_results(digits, h, &t, (const char *)v + block * (h->wide / DIGIT_ROWS) * DIGIT_STEPS * digits * DIGIT_TILE,
                        v_scale + block * h->wide, count);
@@ -299,12 +335,17 @@ static inline __attribute__((always_inline)) void digits_head(int digits, const 
     const attention_job *j = &h->j;
     const int64_t at = i / j->heads * j->lk * j->c + i % j->heads * j->width;
     const float *v = (const float *)r->c->in[2] + at;
+    int64_t keys = 0;                  /* that any of its rows of queries reads */
+    for (int64_t b = i / j->heads * j->r; b < (i / j->heads + 1) * j->r; b++) {
+        const int64_t limit = attention_limit(j, b);
+        keys = limit > keys ? limit : keys;
+    }
     float *k = r->heads + i * digit_head_floats(h), *v_to = k + h->k_size, *k_scale = v_to + h->v_size;
     float *v_scale = k_scale + h->k_scales;
-    digits_pack_keys(digits, h, (char *)k, k_scale, (const float *)r->c->in[1] + at);
+    *k_scale = digits_pack_keys(digits, h, (char *)k, (const float *)r->c->in[1] + at, keys);
     char *to = (char *)v_to;
-    for (int64_t b = 0; b < h->blocks; b++) {
-        const int64_t left = j->lk - b * DIGIT_KEYS, count = left < DIGIT_KEYS ? left : DIGIT_KEYS;
+    for (int64_t b = 0; b * DIGIT_KEYS < keys; b++) {
+        const int64_t left = keys - b * DIGIT_KEYS, count = left < DIGIT_KEYS ? left : DIGIT_KEYS;
         for (int64_t w = 0; w < h->wide; w += DIGIT_ROWS, to += DIGIT_STEPS * digits * DIGIT_TILE)
             digits_pack_values(digits, h, to, v_scale + b * h->wide + w, v + b * DIGIT_KEYS * j->c + w, count);
     }

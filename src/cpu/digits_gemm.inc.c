@@ -49,19 +49,26 @@ static inline vi digits_high(vi ab, vi cd)
     return (vi)_mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaa, _mm512_srli_epi16((__m512i)ab, 8), (__m512i)cd);
 }
 
-/* 64 numbers, already divided, to `digits` vectors of bytes, `step` bytes apart, the first digit first. */
-static inline __attribute__((always_inline)) void digits_split(int digits, char *to, int64_t step, const vf x[4])
+/* 64 numbers to `digits` vectors of bytes, `step` bytes apart, the first digit first. To each number 128 was added for
+ * every digit but the first. */
+static inline __attribute__((always_inline)) void digits_split_whole(int digits, char *to, int64_t step,
+                                                                     const vi v[4])
 {
     const vi flip = (vi)_mm512_set1_epi8((char)0x80);
-    vi v[4];
-    UNROLL(4)
-    for (int i = 0; i < 4; i++) v[i] = words_whole(x[i]) + (digits == 1 ? 0 : digits == 2 ? 0x80 : 0x8080);
-    const vi ab = words_pair(v[0], v[1]), cd = words_pair(v[2], v[3]);   /* below the first digit 128 was added */
+    const vi ab = words_pair(v[0], v[1]), cd = words_pair(v[2], v[3]);
     store_whole(to + (digits - 1) * step, digits_low(ab, cd) ^ (digits > 1 ? flip : (vi){0}));
     if (digits > 1) store_whole(to + (digits - 2) * step, digits_high(ab, cd) ^ (digits > 2 ? flip : (vi){0}));
     if (digits > 2) store_whole(to, digits_low(words_pair(v[0] >> 16, v[1] >> 16), words_pair(v[2] >> 16, v[3] >> 16)));
 }
 
+/* 64 numbers, already divided,: the same. */
+static inline __attribute__((always_inline)) void digits_split(int digits, char *to, int64_t step, const vf x[4])
+{
+    vi v[4];
+    UNROLL(4)
+    for (int i = 0; i < 4; i++) v[i] = words_whole(x[i]) + (digits == 1 ? 0 : digits == 2 ? 0x80 : 0x8080);
+    digits_split_whole(digits, to, step, v);
+}
 /* What a piece whose largest value is given is multiplied by. A tiny one keeps fewer digits. */
 static inline float digits_inverse(int digits, float largest)
 {
@@ -81,15 +88,20 @@ static inline vf digits_larger(vf top, vf x)
     return (vf)_mm512_max_epu32((__m512i)top, (__m512i)vabs(x));
 }
 
+static inline float digits_top_of(vf top)
+{
+    const uint32_t bits = _mm512_reduce_max_epu32((__m512i)top);
+    float largest;
+    memcpy(&largest, &bits, sizeof largest);
+    return largest;
+}
+
 /* The largest of n numbers, a multiple of V. */
 static inline float digits_largest(const float *x, int64_t n)
 {
     vf top = splat(0);
     for (int64_t k = 0; k < n; k += V) top = digits_larger(top, load(x + k));
-    const uint32_t bits = _mm512_reduce_max_epu32((__m512i)top);
-    float largest;
-    memcpy(&largest, &bits, sizeof largest);
-    return largest;
+    return digits_top_of(top);
 }
 
 /* As digits_inverse, of V pieces; and their scales, 1 over it, times `unit`. */
@@ -190,15 +202,16 @@ typedef struct digit_store {
     int64_t left;                      /* rows */
 } digit_store;
 
-/* Half of a row of the sums in float, in units of the last place. */
+/* Half of a row of the sums in float, in units of the last place. The first two places are joined as integers, in which
+ * 320 products of each fit: beside tile instructions the processor has one unit for floats, but two for those. */
 static inline __attribute__((always_inline)) vf digits_sum(int digits, const int32_t *row, int half)
 {
     const int64_t place = 2 * DIGIT_ROWS * V;
-    vf x = __builtin_convertvector(load_whole(row + half * DIGIT_ROWS * V), vf);
-    UNROLL(2)
-    for (int d = 1; d < digits; d++)
-        x = x * 256.0f + __builtin_convertvector(load_whole(row + half * DIGIT_ROWS * V + d * place), vf);
-    return x;
+    row += half * DIGIT_ROWS * V;
+    const vi first = load_whole(row);
+    if (digits == 1) return __builtin_convertvector(first, vf);
+    const vf both = __builtin_convertvector((first << 8) + load_whole(row + place), vf);
+    return digits == 2 ? both : both * 256.0f + __builtin_convertvector(load_whole(row + 2 * place), vf);
 }
 
 /* Up to `rows` more rows of the sums times both scales to C. */
