@@ -1,6 +1,12 @@
 /* Convolutions in integers of 16 bits: by Winograd's way, or directly, the image in words in scratch. Those that do not
  * suit are the float kernels'. */
 
+/* Of a convolution that is not by Winograd's way. */
+static const words_width *direct_width(const backend *be)
+{
+    return cpu_of(be)->bytes ? WIDTH_BYTES : WIDTH_WORDS(be);
+}
+
 /* The image in words has its border of zeros, so that pixels that a row of outputs reads are one distance apart. */
 typedef struct words_image {
     const words_width *width;
@@ -56,7 +62,7 @@ static size_t words_conv2d_scratch(const backend *be, const node *n)
 {
     if (!words_fit(n)) return conv2d_scratch(be, n);
     if (BY_WINOGRAD(fit)(be, n)) return BY_WINOGRAD(scratch)(be, n);
-    const words_width *width = WIDTH_WORDS(be);
+    const words_width *width = direct_width(be);
     return (size_t)(words_image_floats(n, width) + words_conv_own(be, n, width)) * sizeof(float) +
            words_weight_scratch(n, width);
 }
@@ -64,21 +70,22 @@ static size_t words_conv2d_scratch(const backend *be, const node *n)
 static int words_conv2d_prepare(backend *be, const node *n, void **state, m2m_error *err)
 {
     if (!words_fit(n)) return conv2d_prepare(be, n, state, err);
-    if (!BY_WINOGRAD(fit)(be, n)) return words_reserve_weight(be, n, WIDTH_WORDS(be), err);
+    if (!BY_WINOGRAD(fit)(be, n)) return words_reserve_weight(be, n, direct_width(be), err);
     return BY_WINOGRAD(prepare)(be, n, err);
 }
 
 static double words_conv2d_work(const backend *be, const node *n)
 {
     if (!words_fit(n)) return conv2d_work(be, n);
-    return (BY_WINOGRAD(fit)(be, n) ? wino_work(n->in[0]->shape, n->shape) : node_flops(n)) * WIDTH_WORDS(be)->work;
+    if (!BY_WINOGRAD(fit)(be, n)) return node_flops(n) * direct_width(be)->work;
+    return wino_work(n->in[0]->shape, n->shape) * WIDTH_WORDS(be)->work;
 }
 
 static void words_direct(const call *c)
 {
     const attr *a = &c->n->attr;
     const shape x = c->n->in[0]->shape, w = c->n->in[1]->shape, y = c->n->shape;
-    const words_width *width = WIDTH_WORDS(c->be);
+    const words_width *width = direct_width(c->be);
     words_image i = words_image_of(c->n, width);
     float *own = (float *)c->scratch + words_image_floats(c->n, width);
     i.to = c->scratch;
