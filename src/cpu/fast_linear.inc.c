@@ -190,6 +190,7 @@ typedef struct gated {
     float *out;                       /* [m, n/2], rows out_step apart */
     int64_t out_step, bias_gap;       /* bias: what lies between those of both halves */
     float *own;                       /* per thread: GATED_FLOATS */
+    geglu_row_function *row;
 } gated;
 
 static bool gated_fit(const node *then)
@@ -201,7 +202,7 @@ static bool gated_fit(const node *then)
 static void gated_result(const gated *g, span r, int64_t j, int64_t width, const float *own)
 {
     for (int64_t i = r.first; i < r.end; i++, own += 2 * GATED_COLS)
-        geglu_row(g->out + i * g->out_step + j, own, own + GATED_COLS, width);
+        g->row(g->out + i * g->out_step + j, own, own + GATED_COLS, width);
 }
 
 /* p with its columns from first on in own's part for columns (0) or gates (1). */
@@ -285,7 +286,7 @@ static void linear_pass(const call *c, span cols, int64_t no, const float *b)
         return;
     }
     gated g = {.p = p, .out = out, .out_step = no, .bias_gap = no - width,
-               .own = (float *)((char *)c->scratch + linear_scratch(c->be, c->n))};
+               .own = (float *)((char *)c->scratch + linear_scratch(c->be, c->n)), .row = geglu_row_of(c->be)};
     product_share(c->be, &g.p, BLOCK_ROWS, width);
     run_spans(c->be, g.p.blocks * g.p.groups, 1, product_work(&g.p), gated_span, &g);
 }

@@ -137,14 +137,44 @@ static void geglu_row(float *out, const float *x, const float *gate, int64_t n)
     }
 }
 
+/* As geglu_row, off by 1.5e-5 of x at most, with a third of the operations: the normal distribution by a polynomial
+ * fitted to least error of GELU for |gate| <= 4.5; beyond, it is 0 or 1. */
+static void geglu_row_coarse(float *out, const float *x, const float *gate, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += V) {
+        const vf g = load_row(gate, i, n), u = g * g;
+        vf p = splat(-1.40364095e-12f);
+        p = p * u + 1.70104325e-10f;
+        p = p * u + -9.21044075e-09f;
+        p = p * u + 2.96304114e-07f;
+        p = p * u + -6.37149969e-06f;
+        p = p * u + 9.79299377e-05f;
+        p = p * u + -0.00112301513f;
+        p = p * u + 0.00983430183f;
+        p = p * u + -0.0663389274f;
+        p = p * u + 0.398884916f;
+        const vf phi = choose(g > 4.5f, splat(1), choose(g < -4.5f, splat(0), p * g + 0.5f));
+        store_row(out, i, n, load_row(x, i, n) * (g * phi));
+    }
+}
+
+typedef void geglu_row_function(float *out, const float *x, const float *gate, int64_t n);
+
+/* Products of integers round far more than the coarse one does. */
+static geglu_row_function *geglu_row_of(const backend *be)
+{
+    return cpu_of(be)->words ? geglu_row_coarse : geglu_row;
+}
+
 static void geglu_span(const void *ctx, span s, int worker)
 {
     const call *c = ctx;
     const int64_t n = shape_last(c->n->shape);
+    geglu_row_function *row = geglu_row_of(c->be);
     (void)worker;
     for (int64_t r = s.first; r < s.end; r++) {
         const float *x = (const float *)c->in[0] + 2 * r * n;
-        geglu_row((float *)c->out + r * n, x, x + n, n);
+        row((float *)c->out + r * n, x, x + n, n);
     }
 }
 

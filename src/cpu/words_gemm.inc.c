@@ -452,7 +452,7 @@ static void words_gated_all(const backend *be, const words_product *w, float *ou
 {
     words_gated q = {.w = *w};
     words_share(be, &q.w, w->p.n / 2);
-    q.g = (gated){.p = q.w.p, .out = out, .out_step = q.w.p.n / 2, .own = own};
+    q.g = (gated){.p = q.w.p, .out = out, .out_step = q.w.p.n / 2, .own = own, .row = geglu_row_of(be)};
     run_spans(be, q.w.p.blocks * q.w.p.groups, 1, product_work(&q.w.p) / 2, words_gated_span, &q);
 }
 
