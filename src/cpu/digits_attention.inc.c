@@ -65,11 +65,45 @@ static size_t digits_attention_scratch(const backend *be, const node *n)
            sizeof(float);
 }
 
-/* A tile's rows of 16 numbers of 32 bits become its columns; to's rows are `step` apart. */
-static void digits_turn(int32_t *to, int64_t step, const int32_t *from)
+/* 16 x 16 numbers of 32 bits: rows become columns. */
+static inline __attribute__((always_inline)) void digits_turn(__m512i r[DIGIT_ROWS])
 {
-    for (int i = 0; i < DIGIT_ROWS; i++)
-        for (int k = 0; k < DIGIT_ROWS; k++) to[i * step + k] = from[k * DIGIT_ROWS + i];
+    __m512i t[DIGIT_ROWS];
+    UNROLL(8)
+    for (int i = 0; i < DIGIT_ROWS; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    UNROLL(4)
+    for (int i = 0; i < DIGIT_ROWS; i += 4) {   /* r[i + k]: column k of each four, of rows i .. i + 3 */
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    UNROLL(4)
+    for (int k = 0; k < 4; k++) {
+        const __m512i a = _mm512_shuffle_i32x4(r[k], r[4 + k], 0x88), b = _mm512_shuffle_i32x4(r[k], r[4 + k], 0xdd);
+        const __m512i c = _mm512_shuffle_i32x4(r[8 + k], r[12 + k], 0x88);
+        const __m512i d = _mm512_shuffle_i32x4(r[8 + k], r[12 + k], 0xdd);
+        t[k] = _mm512_shuffle_i32x4(a, c, 0x88);
+        t[8 + k] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        t[4 + k] = _mm512_shuffle_i32x4(b, d, 0x88);
+        t[12 + k] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+    UNROLL(16)
+    for (int i = 0; i < DIGIT_ROWS; i++) r[i] = t[i];
+}
+
+/* A tile turned; to's rows are `step` bytes apart. */
+static void digits_turn_tile(char *to, int64_t step, const char *from)
+{
+    __m512i r[DIGIT_ROWS];
+    UNROLL(16)
+    for (int i = 0; i < DIGIT_ROWS; i++) r[i] = (__m512i)load_whole(from + i * 64);
+    digits_turn(r);
+    UNROLL(16)
+    for (int i = 0; i < DIGIT_ROWS; i++) store_whole(to + i * step, (vi)r[i]);
 }
 
 /* Keys [count, width], c apart, to tiles; their scale, which is one, is returned. */
@@ -109,7 +143,7 @@ static inline __attribute__((always_inline)) void digits_pack_values(int digits,
             digits_split(digits, tile + l * 64, DIGIT_TILE, x);
         }
         for (int d = 0; d < digits; d++)
-            digits_turn((int32_t *)(to + d * 64), DIGIT_STEPS * digits * 16, (const int32_t *)(tile + d * DIGIT_TILE));
+            digits_turn_tile(to + d * 64, DIGIT_STEPS * digits * 64, tile + d * DIGIT_TILE);
     }
 }
 
@@ -131,8 +165,7 @@ static inline __attribute__((always_inline)) void digits_pack_queries(int digits
                 digits_split(digits, tiles + i * 64, DIGIT_TILE, v);
             }
             for (int d = 0; d < digits; d++)
-                digits_turn((int32_t *)(to + ((s * 2 + half) * digits + d) * DIGIT_TILE), DIGIT_ROWS,
-                            (const int32_t *)(tiles + d * DIGIT_TILE));
+                digits_turn_tile(to + ((s * 2 + half) * digits + d) * DIGIT_TILE, 64, tiles + d * DIGIT_TILE);
         }
     for (int64_t i = 0; i < DIGIT_QUERIES; i++) {
         const float by = i < rows ? digits_inverse(digits, scale[i]) : 0;
@@ -278,15 +311,20 @@ static void digits_finish(const digit_heads *h, const call *c, int64_t b, int64_
     const bool any = attention_limit(j, b) > 0;
     float *out = (float *)c->out + (b * j->lq + first) * j->c + head * j->width;
     float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + head) * j->lq + first : NULL;
-    float total[DIGIT_QUERIES], top[DIGIT_QUERIES];
     for (int half = 0; half < 2; half++) {
-        store(total + half * V, t->total[half]);
-        store(top + half * V, t->top[half]);
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        const float inverse = any ? 1 / total[i] : 0;
-        for (int64_t k = 0; k < j->width; k++) out[i * j->c + k] = t->o[k * DIGIT_QUERIES + i] * inverse;
-        if (lse) lse[i] = any ? top[i] / LOG2_E + logf(total[i]) : -INFINITY;
+        const int64_t left = rows - half * V;
+        const vf inverse = any ? 1.0f / t->total[half] : splat(0);
+        for (int64_t k = 0; k < h->wide; k += V) {
+            __m512i r[DIGIT_ROWS];
+            UNROLL(16)
+            for (int i = 0; i < DIGIT_ROWS; i++)
+                r[i] = (__m512i)(load(t->o + (k + i) * DIGIT_QUERIES + half * V) * inverse);
+            digits_turn(r);
+            for (int64_t i = 0; i < DIGIT_ROWS && i < left; i++)
+                store(out + (half * V + i) * j->c + k, (vf)r[i]);
+        }
+        for (int64_t i = 0; lse && i < V && i < left; i++)
+            lse[half * V + i] = any ? t->top[half][i] / LOG2_E + logf(t->total[half][i]) : -INFINITY;
     }
 }
 
