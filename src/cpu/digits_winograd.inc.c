@@ -10,12 +10,18 @@ enum {
     DIGIT_U_STEP = DIGIT_PIECE * TILE_COLS + LINE,    /* floats between transformed weights: odd_lines */
 };
 
+/* The kept weight of --fast: nine taps of 16 bits, as words_wino's, and what will be the largest transformed ones. */
+typedef struct digit_taps {
+    int16_t *taps;                     /* [panels][9][depth][TILE_COLS] */
+    float *unit;                       /* [panels][TILE_COLS]: what 1 in taps means */
+    float *top;                        /* [panels][pieces][36][TILE_COLS], in units */
+} digit_taps;
+
 typedef struct digit_wino {
     wino_job j;                        /* block, sums and all of the image */
     const words_width *width;
     int64_t pieces, stride;            /* of the depth; floats of a row of transformed input */
-    const int16_t *taps;               /* of --fast, as words_wino's, with their units; or NULL: j.panels has floats */
-    const float *unit;
+    const digit_taps *taps;            /* of --fast; NULL: j.panels has floats */
     char *weights;                     /* [panels][pieces][36] of B's tiles, `piece` bytes each */
     int64_t piece;
     float *scale;                      /* [panels][pieces][36][TILE_COLS] */
@@ -35,7 +41,7 @@ static digit_wino digit_wino_of(const backend *be, shape x, shape y)
     const int64_t blocks = (j->tiles + most - 1) / most;
     j->block = round_up((j->tiles + blocks - 1) / blocks, DIGIT_ROWS);
     j->s_step = odd_lines(j->block * TILE_COLS);
-    w.piece = DIGIT_PIECE * TILE_COLS * w.width->size;
+    w.piece = DIGIT_PIECE * TILE_COLS * w.width->size + 64;   /* not all in one set of L1 */
     return w;
 }
 
@@ -80,59 +86,138 @@ static size_t digits_wino_scratch(const backend *be, const node *n)
     return zeros_bytes(w.j.depth) + plain + (size_t)(shared + be->threads * (own > pack ? own : pack)) * sizeof(float);
 }
 
+/* Bytes of digit_taps' memory, which begins at `at`. */
+static size_t digits_taps_at(const digit_wino *w, char *at, digit_taps *t)
+{
+    const int64_t panels = wino_panels(&w->j), taps = panels * 9 * w->j.depth * TILE_COLS;
+    t->taps = (int16_t *)at;
+    t->unit = (float *)(at + (size_t)taps * sizeof(int16_t));
+    t->top = t->unit + panels * TILE_COLS;
+    return (size_t)taps * sizeof(int16_t) + (size_t)(panels * (1 + w->pieces * WINO) * TILE_COLS) * sizeof(float);
+}
+
 static int digits_wino_prepare(backend *be, const node *n, m2m_error *err)
 {
-    size_t unit_at, scale_at;
-    if (digits_width(be)->size == 3) return reserve_weight(be, n, false, err);
-    return words_reserve(be, n, PACK_WORDS_WINOGRAD, words_wino_bytes(n, &unit_at, &scale_at), err);
+    const digit_wino w = digit_wino_of(be, n->in[0]->shape, n->shape);
+    digit_taps t;
+    if (w.width->size == 3) return reserve_weight(be, n, false, err);
+    return words_reserve(be, n, PACK_WORDS_WINOGRAD, digits_taps_at(&w, NULL, &t), err);
 }
 
 /* ---- weights ---- */
 
-static inline __attribute__((always_inline)) vf digits_tap(bool words, const digit_wino *w, int64_t at)
+/* Channel c's transformed weights of V outputs, g their first tap, and tap apart. */
+static inline __attribute__((always_inline)) void digits_wino_transform(vf u[WINO], bool words, const void *g,
+                                                                        int64_t tap)
 {
-    return words ? words_load(w->taps + at) : load(w->j.panels + at);
+    vf t[18];
+#define TAP(i) (words ? words_load((const int16_t *)g + (i) * tap) : load((const float *)g + (i) * tap))
+    UNROLL(3)
+    for (int i = 0; i < 3; i++) wino_weight(t + i, 3, TAP(i), TAP(3 + i), TAP(6 + i));
+#undef TAP
+    UNROLL(6)
+    for (int i = 0; i < 6; i++) wino_weight(u + 6 * i, 1, t[3 * i], t[3 * i + 1], t[3 * i + 2]);
 }
 
-/* Channels k of panel p, transformed: u [36][channels][TILE_COLS]. */
-static inline __attribute__((always_inline)) void digits_wino_transform(bool words, const digit_wino *w, int64_t p,
-                                                                        span k, float *u)
+typedef struct digit_taps_job {
+    const digit_wino *w;
+    const param *p;
+    digit_taps to;
+    float *own;                        /* a panel of floats a thread */
+} digit_taps_job;
+
+/* Panels s of digit_taps. */
+static void digits_taps_span(const void *ctx, span s, int worker)
+{
+    const digit_taps_job *q = ctx;
+    const wino_job *j = &q->w->j;
+    const int64_t tap = j->depth * TILE_COLS;
+    float *plain = q->own + worker * 9 * tap;
+    for (int64_t i = s.first; i < s.end; i++) {
+        int16_t *taps = q->to.taps + i * 9 * tap;
+        pack_outputs(plain, q->p->data, q->p->type, i * TILE_COLS, j->n, 9, j->depth);
+        words_wino_round(taps, q->to.unit + i * TILE_COLS, plain, 9 * j->depth);
+        for (int64_t n = 0; n < 2 * q->w->pieces; n++) {
+            const span k = words_piece(q->w->width, j->depth, n / 2);
+            vf top[WINO] = {{0}}, u[WINO];
+            for (int64_t c = k.first; c < k.end; c++) {
+                digits_wino_transform(u, true, taps + c * TILE_COLS + n % 2 * V, tap);
+                for (int f = 0; f < WINO; f++) top[f] = digits_larger(top[f], u[f]);
+            }
+            for (int f = 0; f < WINO; f++)
+                store(q->to.top + ((i * q->w->pieces + n / 2) * WINO + f) * TILE_COLS + n % 2 * V, top[f]);
+        }
+    }
+}
+
+/* The kept weight, made again when it changed. own: a panel of floats a thread. */
+static digit_taps digits_wino_taps(const call *c, const digit_wino *w, float *own)
+{
+    const param *p = c->weight[1];
+    digit_taps t;
+    bool stale;
+    const size_t bytes = digits_taps_at(w, NULL, &t);
+    digits_taps_at(w, pack_get(&cpu_of(c->be)->packs, p, PACK_WORDS_WINOGRAD, bytes, &stale)->data, &t);
+    if (!stale) return t;
+    run_spans(c->be, wino_panels(&w->j), 1, 60 * (double)w->j.depth * TILE_COLS, digits_taps_span,
+              &(digit_taps_job){w, p, t, own});
+    param_drop_pages(p);
+    return t;
+}
+
+/* Piece k of panel i in two digits. */
+static void digits_wino_pack_words(const digit_wino *w, int64_t i, span k, char *to, float *scale, const float *top)
 {
     const int64_t tap = w->j.depth * TILE_COLS;
-    for (int64_t c = k.first; c < k.end; c++, u += TILE_COLS)
-        for (int v = 0; v < TILE_COLS; v += V) {
-            const int64_t at = p * 9 * tap + c * TILE_COLS + v;
-            vf t[18], row[6];
-            UNROLL(3)
-            for (int i = 0; i < 3; i++)
-                wino_weight(t + i, 3, digits_tap(words, w, at + i * tap), digits_tap(words, w, at + (3 + i) * tap),
-                            digits_tap(words, w, at + (6 + i) * tap));
-            UNROLL(6)
-            for (int i = 0; i < 6; i++) {
-                wino_weight(row, 1, t[3 * i], t[3 * i + 1], t[3 * i + 2]);
-                UNROLL(6)
-                for (int f = 0; f < 6; f++) store(u + (6 * i + f) * DIGIT_U_STEP + v, row[f]);
-            }
+    const int16_t *taps = w->taps->taps + i * 9 * tap;
+    for (int half = 0; half < 2; half++) {
+        const vf unit = load(w->taps->unit + i * TILE_COLS + half * V);
+        vf by[WINO];
+        for (int f = 0; f < WINO; f++) {
+            vf scales;
+            by[f] = digits_inverses(2, load(top + f * TILE_COLS + half * V), 1, &scales);
+            store(scale + f * TILE_COLS + half * V, scales * unit);
         }
+        for (int64_t c = k.first; c < k.end; c += DIGIT_DEPTH)
+            for (int l = 0; l < DIGIT_ROWS; l++) {
+                vi x[WINO][4] = {{{0}}};   /* where channels are missing, A has zeros */
+                for (int n = 0; n < 4 && c + V * n + l < k.end; n++) {
+                    vf u[WINO];
+                    digits_wino_transform(u, true, taps + (c + V * n + l) * TILE_COLS + half * V, tap);
+                    UNROLL(36)
+                    for (int f = 0; f < WINO; f++) x[f][n] = words_whole(u[f] * by[f]) + 0x80;
+                }
+                char *at = to + ((c - k.first) / DIGIT_DEPTH * 2 + half) * 2 * DIGIT_TILE + l * 64;
+                for (int f = 0; f < WINO; f++) digits_split_whole(2, at + f * w->piece, DIGIT_TILE, x[f]);
+            }
+    }
+}
+
+/* Piece k of panel i in three digits. u: DIGIT_U_STEP for each of 36. */
+static void digits_wino_pack_floats(const digit_wino *w, int64_t i, span k, char *to, float *scale, float *u)
+{
+    const int64_t tap = w->j.depth * TILE_COLS;
+    for (int64_t c = k.first; c < k.end; c++)
+        for (int v = 0; v < TILE_COLS; v += V) {
+            vf d[WINO];
+            digits_wino_transform(d, false, w->j.panels + i * 9 * tap + c * TILE_COLS + v, tap);
+            UNROLL(36)
+            for (int f = 0; f < WINO; f++) store(u + f * DIGIT_U_STEP + (c - k.first) * TILE_COLS + v, d[f]);
+        }
+    for (int f = 0; f < WINO; f++)
+        w->width->pack_piece(to + f * w->piece, scale + f * TILE_COLS, NULL, u + f * DIGIT_U_STEP, k.end - k.first);
 }
 
 /* Item i: piece i % pieces of panel i / pieces. */
 static void digits_wino_weights_span(const void *ctx, span s, int worker)
 {
     const digit_wino *w = ctx;
-    float *u = w->own + worker * digits_wino_thread_floats(w);
     for (int64_t i = s.first; i < s.end; i++) {
-        const int64_t p = i / w->pieces;
         const span k = words_piece(w->width, w->j.depth, i % w->pieces);
-        if (w->taps) digits_wino_transform(true, w, p, k, u);
-        else digits_wino_transform(false, w, p, k, u);
-        for (int f = 0; f < WINO; f++) {
-            float *scale = w->scale + (i * WINO + f) * TILE_COLS;
-            w->width->pack_piece(w->weights + (i * WINO + f) * w->piece, scale, NULL, u + f * DIGIT_U_STEP,
-                                 k.end - k.first);
-            for (int v = 0; w->unit && v < TILE_COLS; v += V)
-                store(scale + v, load(scale + v) * load(w->unit + p * TILE_COLS + v));
-        }
+        char *to = w->weights + i * WINO * w->piece;
+        float *scale = w->scale + i * WINO * TILE_COLS;
+        if (w->taps) digits_wino_pack_words(w, i / w->pieces, k, to, scale, w->taps->top + i * WINO * TILE_COLS);
+        else digits_wino_pack_floats(w, i / w->pieces, k, to, scale, w->own + worker * digits_wino_thread_floats(w));
     }
 }
 
@@ -242,13 +327,12 @@ static void digits_wino_conv(const call *c)
                         operand(c, 0), c->scratch};
     w.j.bias = operand(c, 2);
     w.j.y = c->out;
+    digit_taps taps;
     if (w.width->size == 3) {
         w.j.panels = packed_weight(c, false, (float *)(scratch + zeros));
     } else {
-        words_wino words = words_wino_sizes(x, y);
-        words_wino_weight(c, &words, w.own);
-        w.taps = words.taps;
-        w.unit = words.unit;
+        taps = digits_wino_taps(c, &w, w.own);
+        w.taps = &taps;
     }
     digits_wino_run(c->be, &w);
 }
