@@ -12,13 +12,14 @@ enum {
     DIGIT_KEYS = 128,                  /* of a block */
     DIGIT_WIDTH = 512,                 /* of a head, at most: whose products digits_sum holds */
     DIGIT_STEPS = DIGIT_KEYS / DIGIT_DEPTH,
+    DIGIT_GROUP = 4,                   /* tiles of queries that take a block of keys in turn: many come from L3 */
 };
 
 /* Sizes of one head's keys and values in digits. */
 typedef struct digit_heads {
     attention_job j;
     int digits;
-    int64_t blocks, tiles;             /* of keys; of queries */
+    int64_t blocks, groups;            /* of keys; of tiles of queries */
     int64_t steps;                     /* of a head's width, of 64 */
     int64_t wide;                      /* a head's width in whole tiles of 16 */
     int64_t k_size, v_size;            /* floats: keys [lk/16][steps] tiles, values [blocks][wide/16][DIGIT_STEPS] */
@@ -30,7 +31,7 @@ static digit_heads digit_heads_of(const backend *be, const node *n)
     digit_heads h = {.j = attention_sizes(n), .digits = digits_width(be)->size};
     const int64_t tile = h.digits * DIGIT_TILE / 4;
     h.blocks = (h.j.lk + DIGIT_KEYS - 1) / DIGIT_KEYS;
-    h.tiles = (h.j.lq + DIGIT_QUERIES - 1) / DIGIT_QUERIES;
+    h.groups = (h.j.lq + DIGIT_GROUP * DIGIT_QUERIES - 1) / (DIGIT_GROUP * DIGIT_QUERIES);
     h.steps = (h.j.width + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
     h.wide = round_up(h.j.width, DIGIT_ROWS);
     h.k_scales = LINE;
@@ -51,10 +52,17 @@ static int64_t digit_head_floats(const digit_heads *h)
     return round_up(h->k_size + h->v_size + h->k_scales + h->v_scales, 16);
 }
 
-/* Queries and probabilities as panels, scores [keys][queries], results [wide][queries]. */
+/* Of a tile: queries as a panel, and results [wide][queries]. */
+static int64_t digit_tile_floats(const digit_heads *h)
+{
+    return 2 * h->steps * h->digits * DIGIT_TILE / 4 + h->wide * DIGIT_QUERIES;
+}
+
+/* Probabilities as a panel, scores [keys][queries], and tiles. */
 static int64_t digit_thread_floats(const digit_heads *h)
 {
-    return 2 * (h->steps + DIGIT_STEPS) * h->digits * DIGIT_TILE / 4 + DIGIT_QUERIES * (DIGIT_KEYS + h->wide);
+    return 2 * DIGIT_STEPS * h->digits * DIGIT_TILE / 4 + DIGIT_KEYS * DIGIT_QUERIES +
+           DIGIT_GROUP * digit_tile_floats(h);
 }
 
 static size_t digits_attention_scratch(const backend *be, const node *n)
@@ -173,8 +181,9 @@ static inline __attribute__((always_inline)) void digits_pack_queries(int digits
     }
 }
 
-/* What a thread has of its tile of queries. */
+/* A tile of queries; p and s are for its block of keys alone. */
 typedef struct digit_tile {
+    int64_t rows;
     char *q, *p;
     float *s, *o;
     vf scale[2];                       /* of queries, with attention's, in powers of 2 */
@@ -304,7 +313,7 @@ static inline __attribute__((always_inline)) void digits_results(int digits, con
 }
 
 /* A tile's results and log-sum-exps. */
-static void digits_finish(const digit_heads *h, const call *c, int64_t b, int64_t head, int64_t first, int64_t rows,
+static void digits_finish(const digit_heads *h, const call *c, int64_t b, int64_t head, int64_t first,
                           const digit_tile *t)
 {
     const attention_job *j = &h->j;
@@ -312,7 +321,7 @@ static void digits_finish(const digit_heads *h, const call *c, int64_t b, int64_
     float *out = (float *)c->out + (b * j->lq + first) * j->c + head * j->width;
     float *lse = c->part[0] ? (float *)c->part[0] + (b * j->heads + head) * j->lq + first : NULL;
     for (int half = 0; half < 2; half++) {
-        const int64_t left = rows - half * V;
+        const int64_t left = t->rows - half * V;
         const vf inverse = any ? 1.0f / t->total[half] : splat(0);
         for (int64_t k = 0; k < h->wide; k += V) {
             __m512i r[DIGIT_ROWS];
@@ -334,37 +343,53 @@ typedef struct digits_attention_run {
     float *heads, *own;
 } digits_attention_run;
 
-/* One tile of queries of one head. head: that head's keys and values. */
+/* Tile t of queries from q on, before any key. own: digit_tile_floats. k_scale: keys'. */
+static inline __attribute__((always_inline)) void digits_begin(int digits, const digit_heads *h, digit_tile *t,
+                                                               const float *q, float k_scale, float *own)
+{
+    float scale[DIGIT_QUERIES];
+    t->q = (char *)own;
+    t->o = own + 2 * h->steps * digits * DIGIT_TILE / 4;
+    digits_pack_queries(digits, h, t->q, scale, q, t->rows);
+    for (int half = 0; half < 2; half++) {
+        t->scale[half] = load(scale + half * V) * (h->j.scale * LOG2_E * k_scale);
+        t->top[half] = splat(-INFINITY);
+        t->total[half] = t->scale[half] * 0.0f;
+    }
+    memset(t->o, 0, (size_t)(h->wide * DIGIT_QUERIES) * sizeof *t->o);
+}
+
+/* A group of tiles of queries of one head, from row `first` on. k: that head's keys and values. */
 static inline __attribute__((always_inline)) void digits_queries(int digits, const digits_attention_run *r, int64_t b,
                                                                  int64_t head, int64_t first, const float *k,
                                                                  float *own)
 {
     const digit_heads *h = &r->h;
     const attention_job *j = &h->j;
-    const int64_t rows = j->lq - first < DIGIT_QUERIES ? j->lq - first : DIGIT_QUERIES, limit = attention_limit(j, b);
+    const int64_t limit = attention_limit(j, b), value = h->wide / DIGIT_ROWS * DIGIT_STEPS * digits * DIGIT_TILE;
     const float *q = (const float *)r->c->in[0] + (b * j->lq + first) * j->c + head * j->width;
     const float *v = k + h->k_size, *k_scale = v + h->v_size, *v_scale = k_scale + h->k_scales;
-    const int64_t panel = 2 * digits * DIGIT_TILE / 4, key = h->steps * digits * DIGIT_TILE / DIGIT_ROWS;
-    digit_tile t = {.q = (char *)own, .p = (char *)(own + h->steps * panel)};
-    float scale[DIGIT_QUERIES];
-    t.s = own + (h->steps + DIGIT_STEPS) * panel;
-    t.o = t.s + DIGIT_KEYS * DIGIT_QUERIES;
-    digits_pack_queries(digits, h, t.q, scale, q, rows);
-    for (int half = 0; half < 2; half++) {
-        t.scale[half] = load(scale + half * V) * (j->scale * LOG2_E * *k_scale);
-        t.top[half] = splat(-INFINITY);
-        t.total[half] = t.scale[half] * 0.0f;
+    const int64_t panel = 2 * DIGIT_STEPS * digits * DIGIT_TILE / 4, key = h->steps * digits * DIGIT_TILE / DIGIT_ROWS;
+    digit_tile tile[DIGIT_GROUP];
+    int tiles = 0;
+    for (int64_t at = first; tiles < DIGIT_GROUP && at < j->lq; at += DIGIT_QUERIES, tiles++) {
+        digit_tile *t = &tile[tiles];
+        t->rows = j->lq - at < DIGIT_QUERIES ? j->lq - at : DIGIT_QUERIES;
+        t->p = (char *)own;
+        t->s = own + panel;
+        digits_begin(digits, h, t, q + (at - first) * j->c, *k_scale,
+                     t->s + DIGIT_KEYS * DIGIT_QUERIES + tiles * digit_tile_floats(h));
     }
-    memset(t.o, 0, (size_t)(h->wide * DIGIT_QUERIES) * sizeof *t.o);
     for (int64_t at = 0; at < limit; at += DIGIT_KEYS) {
         const int64_t count = limit - at < DIGIT_KEYS ? limit - at : DIGIT_KEYS, block = at / DIGIT_KEYS;
-        vf high[2] = {splat(-INFINITY), splat(-INFINITY)};
-        digits_scores(digits, h, &t, (const char *)k + at * key, count, high);
-        digits_probabilities(digits, h, &t, high, count);
-        digits_results(digits, h, &t, (const char *)v + block * (h->wide / DIGIT_ROWS) * DIGIT_STEPS * digits * DIGIT_TILE,
-                       v_scale + block * h->wide, count);
+        for (int i = 0; i < tiles; i++) {
+            vf high[2] = {splat(-INFINITY), splat(-INFINITY)};
+            digits_scores(digits, h, &tile[i], (const char *)k + at * key, count, high);
+            digits_probabilities(digits, h, &tile[i], high, count);
+            digits_results(digits, h, &tile[i], (const char *)v + block * value, v_scale + block * h->wide, count);
+        }
     }
-    digits_finish(h, r->c, b, head, first, rows, &t);
+    for (int i = 0; i < tiles; i++) digits_finish(h, r->c, b, head, first + i * DIGIT_QUERIES, &tile[i]);
 }
 
 static inline __attribute__((always_inline)) void digits_head(int digits, const digits_attention_run *r, int64_t i)
@@ -406,8 +431,8 @@ static void digits_queries_span(const void *ctx, span s, int worker)
     float *own = r->own + worker * digit_thread_floats(h);
     tiles_begin();
     for (int64_t i = s.first; i < s.end; i++) {
-        const int64_t b = i / (h->j.heads * h->tiles), head = i / h->tiles % h->j.heads;
-        const int64_t first = i % h->tiles * DIGIT_QUERIES;
+        const int64_t b = i / (h->j.heads * h->groups), head = i / h->groups % h->j.heads;
+        const int64_t first = i % h->groups * DIGIT_GROUP * DIGIT_QUERIES;
         const float *k = r->heads + (b / h->j.r * h->j.heads + head) * digit_head_floats(h);
         if (h->digits == 3) digits_queries(3, r, b, head, first, k, own);
         else digits_queries(2, r, b, head, first, k, own);
@@ -427,6 +452,6 @@ static void digits_attention(const call *c)
     const int64_t heads = j->b / j->r * j->heads;
     r.own = r.heads + heads * digit_head_floats(&r.h);
     run_spans(c->be, heads, 1, 4 * (double)(j->lk * j->width), digits_heads_span, &r);
-    run_spans(c->be, j->b * j->heads * r.h.tiles, 1, (double)(DIGIT_QUERIES * j->lk * j->width) / 32,
+    run_spans(c->be, j->b * j->heads * r.h.groups, 1, (double)(DIGIT_GROUP * DIGIT_QUERIES * j->lk * j->width) / 32,
               digits_queries_span, &r);
 }
