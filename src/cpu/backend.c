@@ -13,8 +13,9 @@
 static bool amx_usable(void)
 {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };   /* arch_prctl's ARCH_REQ_XCOMP_PERM, of that state */
+    enum { AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 };        /* compilers have several names for them */
     unsigned a, b, c, d;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & bit_AMX_TILE) || !(d & bit_AMX_INT8)) return false;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & AMX_TILE) || !(d & AMX_INT8)) return false;
     return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 

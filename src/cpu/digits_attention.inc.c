@@ -1,11 +1,11 @@
 /* Fused attention (fast_attention.inc.c) by tiles of digits (digits_gemm.inc.c), with keys as rows and queries as
  * columns: scores [keys][queries] = K Q^T, then results [width][queries] = V^T P. So softmax goes down the rows, with
  * no sums across a vector, and probabilities come out in the order that tiles want. Each block of keys has its own
- * largest score; a block's probabilities are digits of what they are beside the power of 2 above its largest, and the
- * total is of the rounded ones. Sums stay in float.
+ * largest score: probabilities are digits of what they are beside the power of 2 above it, and the total is of the
+ * rounded ones. Sums stay in float.
  *
- * Trap: for hundreds of cycles after a tile instruction the processor has one unit for floats of 512 bits instead of two;
- * so few of what is done to each score are floats. */
+ * Trap: for hundreds of cycles after a tile instruction the processor has one unit for floats of 512 bits instead of
+ * two; so few of what is done to each score are floats. */
 
 enum {
     DIGIT_QUERIES = TILE_COLS,         /* of a tile */
@@ -204,8 +204,8 @@ static inline __attribute__((always_inline)) void digits_scale(int digits, float
         }
 }
 
-/* Scores of `count` keys, in columns, over their scale, and each column's largest. The sums of 16 are joined while those
- * of the next are made. */
+/* Scores of `count` keys, in columns, over their scale, and each column's largest. The sums of 16 are joined while
+ * those of the next are made. */
 static inline __attribute__((always_inline)) void digits_scores(int digits, const digit_heads *h, digit_tile *t,
                                                                 const char *keys, int64_t count, vf high[2])
 {
@@ -300,7 +300,8 @@ static inline __attribute__((always_inline)) void digits_results(int digits, con
     digit_sums sum[2] __attribute__((aligned(64)));
     digit_store none = {.left = 0};
     for (int64_t i = 0; i <= tiles; i++) {
-        const digit_rows tile = {.a = values + i * DIGIT_STEPS * digits * DIGIT_TILE, .step = DIGIT_STEPS * digits * 64};
+        const digit_rows tile = {.a = values + i * DIGIT_STEPS * digits * DIGIT_TILE,
+                                 .step = DIGIT_STEPS * digits * 64};
         if (i < tiles) digits_run(digits, sum[i % 2], &tile, t->p, steps, &none, 0);
         float *o = t->o + (i - 1) * DIGIT_ROWS * DIGIT_QUERIES;
         for (int64_t r = 0; i > 0 && r < DIGIT_ROWS; r++, o += DIGIT_QUERIES)

@@ -1,19 +1,19 @@
-/* The product of words_gemm.inc.c by AMX, whose instruction multiplies a tile of 16 rows by 16 columns over 64 integers
- * of 8 bits: 16 times the multiply-adds of AVX-512 in as many cycles.
+/* The product of words_gemm.inc.c by AMX, whose instruction multiplies a tile of 16 rows by one of 16 columns over 64
+ * integers of 8 bits: 16 times the multiply-adds of AVX-512 in as many cycles.
  *
- * A number is one, two or three digits to the base of 256, each -128 .. 127 (8, 16 or 24 bits), its piece of a row or
- * column being divided by the largest value. Products of two digits whose places add up to less than the number of
- * digits are summed, those of one place together and without any rounding: 1, 3 or 6 tile products; the others are below
- * the last digit. With three digits that rounds less than a sum of floats does, with two an element is off by at most a
- * 65,000th of the largest of its piece.
+ * A number is one, two or three digits to the base of 256, each -128 .. 127 (8, 16 or 24 bits), when its piece of a row
+ * or column has been divided by the largest value. Products of two digits whose places add up to less than the number
+ * of digits are summed, those of one place together and without any rounding: 1, 3 or 6 products of tiles; the others
+ * are below the last digit. With three digits that rounds no more than a sum of floats does, with two an element is off
+ * by a 65,000th of the largest of its piece at most.
  *
  * The order of a piece's numbers is another than in memory, the same in A and B: of 64 numbers, byte 4 l + i is number
  * 16 order[i] + l, order = 0 2 1 3. That is what four vectors of 16 numbers give without moving any across a vector.
  *
- * A row: [scales of its pieces, as floats][depth/64][digits][64]. A packed panel of B: [depth/64][2][digits][16][64], two
- * tiles of 16 columns of 64 numbers; a piece of it fits L1. The instruction that loads a tile wants its rows one distance
- * apart: so are those of a matrix, and pixels beside each other; others are copied first. (An odd number of cache lines
- * apart they don't share a set of L1.) */
+ * A row: [scales of its pieces, as floats][depth/64][digits][64]. A packed panel of B: [depth/64][2][digits][16][64],
+ * two tiles of 16 columns of 64 numbers; a piece of it fits L1. The instruction that loads a tile wants its rows one
+ * distance apart: so are those of a matrix, and pixels beside each other; others are copied first. (An odd number of
+ * cache lines apart they don't share a set of L1.) */
 
 enum {
     DIGIT_DEPTH = 64,                 /* of a tile */
@@ -61,7 +61,7 @@ static inline __attribute__((always_inline)) void digits_split_whole(int digits,
     if (digits > 2) store_whole(to, digits_low(words_pair(v[0] >> 16, v[1] >> 16), words_pair(v[2] >> 16, v[3] >> 16)));
 }
 
-/* 64 numbers, already divided,: the same. */
+/* 64 numbers, already divided: the same. */
 static inline __attribute__((always_inline)) void digits_split(int digits, char *to, int64_t step, const vf x[4])
 {
     vi v[4];
@@ -69,6 +69,7 @@ static inline __attribute__((always_inline)) void digits_split(int digits, char 
     for (int i = 0; i < 4; i++) v[i] = words_whole(x[i]) + (digits == 1 ? 0 : digits == 2 ? 0x80 : 0x8080);
     digits_split_whole(digits, to, step, v);
 }
+
 /* What a piece whose largest value is given is multiplied by. A tiny one keeps fewer digits. */
 static inline float digits_inverse(int digits, float largest)
 {
@@ -159,14 +160,14 @@ static inline __attribute__((always_inline)) void digits_pack_of(int digits, cha
 
 /* ---- tiles ---- */
 
-/* The instructions are written out since compilers' own macros do not say that they read and write memory, and because
- * assemblers differ in nothing here. N, C, A, B: numbers of registers. */
-#define TILE_ROWS_LOAD(n, from, step) \
+/* The instructions, written out since compilers' macros for them do not say that they read and write memory. n, c, a,
+ * b: numbers of registers. c += a b. */
+#define AMX_LOAD_ROWS(n, from, step) \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #n : : "r"(from), "r"(step) : "memory")
-#define TILE_LOAD(n, from) TILE_ROWS_LOAD(n, from, 64L)
-#define TILE_STORE(n, to) __asm__ volatile("tilestored %%tmm" #n ", (%0,%1,1)" : : "r"(to), "r"(64L) : "memory")
-#define TILE_ZERO(n) __asm__ volatile("tilezero %%tmm" #n : : :)
-#define TILE_DOT(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
+#define AMX_LOAD(n, from) AMX_LOAD_ROWS(n, from, 64L)
+#define AMX_STORE(n, to) __asm__ volatile("tilestored %%tmm" #n ", (%0,%1,1)" : : "r"(to), "r"(64L) : "memory")
+#define AMX_ZERO(n) __asm__ volatile("tilezero %%tmm" #n : : :)
+#define AMX_DOT(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 
 /* Gives the thread eight tiles of 16 x 64 bytes, and takes them from it. */
 static void tiles_begin(void)
@@ -203,7 +204,7 @@ typedef struct digit_store {
 } digit_store;
 
 /* Half of a row of the sums in float, in units of the last place. The first two places are joined as integers, in which
- * 320 products of each fit: beside tile instructions the processor has one unit for floats, but two for those. */
+ * 512 products of each fit: beside tile instructions the processor has one unit for floats, but two for those. */
 static inline __attribute__((always_inline)) vf digits_sum(int digits, const int32_t *row, int half)
 {
     const int64_t place = 2 * DIGIT_ROWS * V;
@@ -248,18 +249,18 @@ static inline __attribute__((always_inline)) void digits_run_1(digit_sums sum, c
                                                                int64_t rows)
 {
     const char *a = x->a;
-    TILE_ZERO(0);
-    TILE_ZERO(1);
+    AMX_ZERO(0);
+    AMX_ZERO(1);
     for (int64_t k = 0; k < steps; k++, a += 64, b += 2 * DIGIT_TILE) {
-        TILE_ROWS_LOAD(4, a, x->step);
-        TILE_LOAD(6, b);
-        TILE_LOAD(7, b + DIGIT_TILE);
-        TILE_DOT(0, 4, 6);
-        TILE_DOT(1, 4, 7);
+        AMX_LOAD_ROWS(4, a, x->step);
+        AMX_LOAD(6, b);
+        AMX_LOAD(7, b + DIGIT_TILE);
+        AMX_DOT(0, 4, 6);
+        AMX_DOT(1, 4, 7);
         digits_store(1, before, rows);
     }
-    TILE_STORE(0, sum[0][0]);
-    TILE_STORE(1, sum[0][1]);
+    AMX_STORE(0, sum[0][0]);
+    AMX_STORE(1, sum[0][1]);
 }
 
 static inline __attribute__((always_inline)) void digits_run_2(digit_sums sum, const digit_rows *x,
@@ -267,29 +268,29 @@ static inline __attribute__((always_inline)) void digits_run_2(digit_sums sum, c
                                                                int64_t rows)
 {
     const char *a = x->a;
-    TILE_ZERO(0);
-    TILE_ZERO(1);
-    TILE_ZERO(2);
-    TILE_ZERO(3);
+    AMX_ZERO(0);
+    AMX_ZERO(1);
+    AMX_ZERO(2);
+    AMX_ZERO(3);
     for (int64_t k = 0; k < steps; k++, a += 128, b += 4 * DIGIT_TILE) {
-        TILE_ROWS_LOAD(4, a, x->step);
-        TILE_ROWS_LOAD(5, a + 64, x->step);
-        TILE_LOAD(6, b);
-        TILE_LOAD(7, b + DIGIT_TILE);
-        TILE_DOT(0, 4, 6);
-        TILE_DOT(2, 4, 7);
-        TILE_DOT(2, 5, 6);
-        TILE_LOAD(6, b + 2 * DIGIT_TILE);
-        TILE_LOAD(7, b + 3 * DIGIT_TILE);
-        TILE_DOT(1, 4, 6);
-        TILE_DOT(3, 4, 7);
-        TILE_DOT(3, 5, 6);
+        AMX_LOAD_ROWS(4, a, x->step);
+        AMX_LOAD_ROWS(5, a + 64, x->step);
+        AMX_LOAD(6, b);
+        AMX_LOAD(7, b + DIGIT_TILE);
+        AMX_DOT(0, 4, 6);
+        AMX_DOT(2, 4, 7);
+        AMX_DOT(2, 5, 6);
+        AMX_LOAD(6, b + 2 * DIGIT_TILE);
+        AMX_LOAD(7, b + 3 * DIGIT_TILE);
+        AMX_DOT(1, 4, 6);
+        AMX_DOT(3, 4, 7);
+        AMX_DOT(3, 5, 6);
         digits_store(2, before, rows);
     }
-    TILE_STORE(0, sum[0][0]);
-    TILE_STORE(1, sum[0][1]);
-    TILE_STORE(2, sum[1][0]);
-    TILE_STORE(3, sum[1][1]);
+    AMX_STORE(0, sum[0][0]);
+    AMX_STORE(1, sum[0][1]);
+    AMX_STORE(2, sum[1][0]);
+    AMX_STORE(3, sum[1][1]);
 }
 
 /* One half of the panel. */
@@ -297,29 +298,29 @@ static inline __attribute__((always_inline)) void digits_run_3(digit_sums sum, i
                                                                const char *b, int64_t steps, digit_store *before,
                                                                int64_t rows)
 {
-    TILE_ZERO(0);
-    TILE_ZERO(1);
-    TILE_ZERO(2);
+    AMX_ZERO(0);
+    AMX_ZERO(1);
+    AMX_ZERO(2);
     const char *a = x->a;
     b += half * 3 * DIGIT_TILE;
     for (int64_t k = 0; k < steps; k++, a += 192, b += 6 * DIGIT_TILE) {
-        TILE_ROWS_LOAD(3, a, x->step);
-        TILE_LOAD(6, b);
-        TILE_LOAD(7, b + DIGIT_TILE);
-        TILE_DOT(0, 3, 6);
-        TILE_DOT(1, 3, 7);
-        TILE_ROWS_LOAD(4, a + 64, x->step);
-        TILE_DOT(2, 4, 7);
-        TILE_DOT(1, 4, 6);
-        TILE_LOAD(7, b + 2 * DIGIT_TILE);
-        TILE_ROWS_LOAD(5, a + 128, x->step);
-        TILE_DOT(2, 3, 7);
-        TILE_DOT(2, 5, 6);
+        AMX_LOAD_ROWS(3, a, x->step);
+        AMX_LOAD(6, b);
+        AMX_LOAD(7, b + DIGIT_TILE);
+        AMX_DOT(0, 3, 6);
+        AMX_DOT(1, 3, 7);
+        AMX_LOAD_ROWS(4, a + 64, x->step);
+        AMX_DOT(2, 4, 7);
+        AMX_DOT(1, 4, 6);
+        AMX_LOAD(7, b + 2 * DIGIT_TILE);
+        AMX_LOAD_ROWS(5, a + 128, x->step);
+        AMX_DOT(2, 3, 7);
+        AMX_DOT(2, 5, 6);
         digits_store(3, before, rows);
     }
-    TILE_STORE(0, sum[0][half]);
-    TILE_STORE(1, sum[1][half]);
-    TILE_STORE(2, sum[2][half]);
+    AMX_STORE(0, sum[0][half]);
+    AMX_STORE(1, sum[1][half]);
+    AMX_STORE(2, sum[2][half]);
 }
 
 static inline __attribute__((always_inline)) void digits_run(int digits, digit_sums sum, const digit_rows *x,
@@ -344,8 +345,8 @@ static size_t digits_bytes(const words_width *w, int64_t depth, int64_t k)
     return (size_t)(round_up(piece.end - piece.first, DIGIT_DEPTH) * w->size);
 }
 
-/* Piece k of tile i of `count` rows: where they lie, or where a copy does, of which `own` has all tiles'. Where rows are
- * missing in the last tile, others are computed. */
+/* Piece k of the tile from row i of `count` on: where its rows lie, or where a copy does; own has those of all tiles.
+ * For rows that are missing in the last one others are computed. */
 static digit_rows digits_rows(const words_product *w, int64_t k, const row_ptr *row, int64_t i, int64_t count,
                               float *own)
 {
@@ -354,7 +355,7 @@ static digit_rows digits_rows(const words_product *w, int64_t k, const row_ptr *
     const int64_t step = rows > 1 ? row[i + 1] - row[i] : 0;
     int64_t same = 1;
     while (same < rows && row[i + same] - row[i] == same * step) same++;
-    if (same == rows)
+    if (same == rows && (rows == DIGIT_ROWS || w->whole))
         return (digit_rows){(const char *)words_at(w->width, row[i], depth, first), step * 4, row[i] + k, step};
     own += i * stride;
     for (int64_t r = 0; r < rows; r++) {
@@ -384,7 +385,7 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
     tiles_begin();
     for (int64_t j = cols.first; j < cols.end; j += TILE_COLS, panel ^= 1) {
         const int64_t left = (cols.end < p->n ? cols.end : p->n) - j, width = left < TILE_COLS ? left : TILE_COLS;
-        const char *b = (const char *)words_b(w, t, k, j);
+        const char *b = words_b(w, t, k, j);
         job[panel] = words_tile_at(w, t, k, j, width, bias[panel]);
         ahead next = ahead_of((const float *)(left > TILE_COLS ? b + 2 * job[panel].b_panel : NULL),
                               steps * digits * 2 * DIGIT_TILE / 4, count);
@@ -419,8 +420,11 @@ OF_DIGITS(2)
 OF_DIGITS(3)
 
 #define WIDTH_OF_DIGITS(n, most)                                                                                      \
-    {.kind = PACK_DIGITS + n, .size = n, .work = n * (n + 1) / 2, .deepest = most, .whole = DIGIT_DEPTH, .height = DIGIT_ROWS,                 \
-     .wide = 1024, .row = digits_row_##n, .pack_piece = digits_pack_##n, .part = digits_part_##n, .gather = WORDS_ROWS * (LINE + most * n / 4)}
+    {                                                                                                                 \
+        .kind = PACK_DIGITS + n, .size = n, .work = n * (n + 1) / 2, .deepest = most, .whole = DIGIT_DEPTH,           \
+        .height = DIGIT_ROWS, .wide = 1024, .row = digits_row_##n, .pack_piece = digits_pack_##n,                     \
+        .part = digits_part_##n, .gather = WORDS_ROWS * (LINE + most * n / 4)                                         \
+    }
 
 static void digits_row_1(float *row, const float *x, int64_t depth);
 static void digits_row_2(float *row, const float *x, int64_t depth);
@@ -448,7 +452,7 @@ static const words_width *digits_width(const backend *be)
     return &of_digits[cpu_of(be)->words ? 2 : 3];
 }
 
-/* As peak_span, of TILE_DOT. */
+/* As peak_span, of AMX_DOT. */
 static void digits_peak_span(const void *ctx, span s, int worker)
 {
     float *sink = *(float *const *)ctx;
@@ -456,10 +460,10 @@ static void digits_peak_span(const void *ctx, span s, int worker)
     for (int64_t item = s.first; item < s.end; item++) {
         tiles_begin();
         for (int k = 0; k < PEAK_STEPS; k++) {
-            TILE_DOT(0, 4, 6);
-            TILE_DOT(1, 4, 7);
-            TILE_DOT(2, 5, 6);
-            TILE_DOT(3, 5, 7);
+            AMX_DOT(0, 4, 6);
+            AMX_DOT(1, 4, 7);
+            AMX_DOT(2, 5, 6);
+            AMX_DOT(3, 5, 7);
         }
         tiles_end();
         sink[item] = 0;

@@ -1,6 +1,6 @@
-/* Winograd's F(4x4, 3x3) (winograd.inc.c) with its 36 products by tiles of digits (digits_gemm.inc.c). These are so fast
- * that bytes from L3 count: weights are transformed once for all tiles, into scratch; of a block of tiles the input for
- * six of the products fits L2, and all panels of outputs take that before the next six. */
+/* Winograd's F(4x4, 3x3) (winograd.inc.c) with its 36 products by tiles of digits (digits_gemm.inc.c). These are so
+ * fast that bytes from L3 count: weights are transformed once for all tiles, into scratch; of a block of tiles the
+ * input for six of the products fits L2, and all panels of outputs take that before the next six. */
 
 enum {
     DIGIT_BLOCK = 128,                                /* tiles of a block, at most */
@@ -51,6 +51,7 @@ static bool digits_wino_fit(const backend *be, const node *n)
 {
     const shape w = n->in[1]->shape, x = n->in[0]->shape;
     if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
+    if (weight_param(n)->transient && digits_width(be)->size == 2) return false;
     const wino_job j = wino_sizes(x, n->shape);
     return j.down * j.across >= DIGIT_FEW;
 }
@@ -136,7 +137,7 @@ static void digits_taps_span(const void *ctx, span s, int worker)
     for (int64_t i = s.first; i < s.end; i++) {
         int16_t *taps = q->to.taps + i * 9 * tap;
         pack_outputs(plain, q->p->data, q->p->type, i * TILE_COLS, j->n, 9, j->depth);
-        words_wino_round(taps, q->to.unit + i * TILE_COLS, plain, 9 * j->depth);
+        words_round_taps(taps, q->to.unit + i * TILE_COLS, plain, 9 * j->depth);
         for (int64_t n = 0; n < 2 * q->w->pieces; n++) {
             const span k = words_piece(q->w->width, j->depth, n / 2);
             vf top[WINO] = {{0}}, u[WINO];

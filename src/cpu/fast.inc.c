@@ -30,11 +30,11 @@
 #define WIDTH_WORDS(be) ((void)(be), &of_words)
 #endif
 #include "cpu/words_linear.inc.c"
-#include "cpu/words_winograd.inc.c"
 #ifdef TILES
 #include "cpu/digits_winograd.inc.c"
 #define BY_WINOGRAD(name) digits_wino_##name
 #else
+#include "cpu/words_winograd.inc.c"
 #define BY_WINOGRAD(name) words_wino_##name
 #endif
 #include "cpu/words_conv.inc.c"

@@ -61,7 +61,8 @@ static size_t words_attention_scratch(const backend *be, const node *n)
 static void words_pack_keys(const words_heads *w, int32_t *to, float *scale, const float *k)
 {
     const attention_job *j = &w->j;
-    const int64_t pairs = j->width / 2, pieces = words_pieces(&of_words, j->width), head = words_head(&of_words, j->width);
+    const int64_t pairs = j->width / 2, pieces = words_pieces(&of_words, j->width);
+    const int64_t head = words_head(&of_words, j->width);
     float row[16 + WORDS_WIDTH / 2];
     for (int64_t i = 0; i < j->long_lk; i++) {
         if (i < j->lk) words_row(row, k + i * j->c, j->width);

@@ -28,8 +28,8 @@ static inline vf words_root(vf x)
     return (vf)_mm512_sqrt_ps((__m512)x);
 }
 
-/* As vexp2_below, in fewer operations: 3e-6 relative, far below what rounding to words costs. NaN stays. 2^-126 would be
- * denormal, which is slow. */
+/* As vexp2_below, in fewer operations: 3e-6 relative, far below what rounding to words costs. NaN stays. 2^-126 would
+ * be denormal, which is slow. */
 static inline vf words_exp2_below(vf x)
 {
     x = vmax(splat(-125.0f), x);

@@ -91,8 +91,8 @@ static void words_direct(const call *c)
     i.to = c->scratch;
     i.x = operand(c, 0);
     run_spans(c->be, i.images * i.down, 1, (double)(i.across * i.channels), words_image_span, &i);
-    const conv_view v = {i.down, i.across, words_stride(width, i.channels), y.dim[1], y.dim[2], w.dim[3], a->stride, 0, 0,
-                         false, i.to, NULL};
+    const conv_view v = {i.down, i.across, words_stride(width, i.channels), y.dim[1], y.dim[2], w.dim[3], a->stride, 0,
+                         0, false, i.to, NULL};
     words_product p = {.p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3],
                              .bias = operand(c, 2), .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v},
                        .width = width, .own = own};

@@ -18,6 +18,7 @@ enum {
     WORDS_TOP = 32000,
     WORDS_ROWS = 24 * TILE_ROWS,      /* of a block */
     WORDS_BYTES = 512 << 10,          /* of a block's rows, about */
+    WORDS_LARGEST = 32767,
 };
 
 static inline float words_scale_of(float norm)
@@ -57,7 +58,7 @@ typedef struct words_width {
     int kind;                          /* of a packed weight */
     int size;                          /* bytes of a number */
     double work;                       /* products of the instruction that the peak is of, for one of numbers */
-    int64_t deepest, whole;            /* of a piece, at most; pieces begin at a multiple of whole, the last is padded */
+    int64_t deepest, whole;            /* of a piece, at most; its beginning is a multiple of whole, the last padded */
     int height;                        /* blocks have a multiple of so many rows */
     void (*row)(float *row, const float *x, int64_t depth);
     void (*pack_piece)(void *to, float *scale, int32_t *offset, const float *s, int64_t depth);
@@ -124,6 +125,19 @@ static void words_pack_piece(void *to, float *scale, int32_t *offset, const floa
             const vi high = words_whole(load(s + (k + 1) * TILE_COLS + v) * by);
             store_whole(dst + k * TILE_COLS + 2 * v, words_pair(low, high));
         }
+    }
+}
+
+/* `rows` rows of a panel of floats to integers of a column's own unit. */
+static void words_round_taps(int16_t *to, float *unit, const float *from, int64_t rows)
+{
+    for (int v = 0; v < TILE_COLS; v += V) {
+        vf top = splat(0);
+        for (int64_t k = 0; k < rows; k++) top = vmax(vabs(load(from + k * TILE_COLS + v)), top);
+        const vf by = choose(top > 0.0f, WORDS_LARGEST / top, splat(0));
+        store(unit + v, top * (1.0f / WORDS_LARGEST));
+        for (int64_t k = 0; k < rows; k++)
+            words_store(to + k * TILE_COLS + v, load(from + k * TILE_COLS + v) * by);
     }
 }
 
@@ -236,6 +250,7 @@ static int words_tile_rows(const words_tile *j, const words_row_ptr *row, const 
 struct words_product {
     product p;                        /* sizes, bias, c; rows gives rows in words, or floats where `plain` */
     bool plain;                       /* rows are floats: each block's are rounded first (one tap) */
+    bool whole;                       /* rows follow each other in memory, which goes on to a multiple of height */
     const words_width *width;
     const char *b;
     const float *scale;
@@ -295,12 +310,12 @@ static words_tile words_tile_at(const words_product *w, int64_t t, int64_t k, in
 }
 
 /* The integers of B for tap t, piece k, columns from j on. */
-static const int16_t *words_b(const words_product *w, int64_t t, int64_t k, int64_t j)
+static const void *words_b(const words_product *w, int64_t t, int64_t k, int64_t j)
 {
     const product *p = &w->p;
     const int64_t panel = j / TILE_COLS * p->taps + t, depth = round_up(p->depth, w->width->whole);
     const int64_t first = words_piece(w->width, p->depth, k).first;
-    return (const int16_t *)(w->b + (panel * depth + first) * TILE_COLS * w->width->size);
+    return w->b + (panel * depth + first) * TILE_COLS * w->width->size;
 }
 
 /* words_width.part of of_words and of_bytes. */

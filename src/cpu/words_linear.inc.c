@@ -1,13 +1,6 @@
 /* Linear layers in integers of 16 or 8 bits (words_gemm.inc.c), where their sizes suit; others are the float
  * kernels'. */
 
-/* The parameter that input 1 is: its copy in words is no larger than 16-bit floats, but for the scales. */
-static const param *words_param(const node *n)
-{
-    const param *p = weight_param(n);
-    return p && !p->transient ? p : NULL;
-}
-
 static int64_t words_taps(const node *n)
 {
     const shape w = n->in[1]->shape;
@@ -17,7 +10,7 @@ static int64_t words_taps(const node *n)
 static bool words_fit(const node *n)
 {
     const shape w = n->in[1]->shape;
-    return words_param(n) && w.dim[1] % 32 == 0 && w.dim[0] >= V;
+    return weight_param(n) && w.dim[1] % 32 == 0 && w.dim[0] >= V;
 }
 
 /* Of a linear layer's factors. A few rows are cheap, and often an embedding. */
@@ -37,11 +30,11 @@ static size_t words_weight_bytes(const node *n, const words_width *width, size_t
     return *offset_at + (width->kind == PACK_BYTES ? scales : 0);
 }
 
-/* Whether a packed copy is kept. One that is larger than the parameter's own data is not, where those must stay small
- * (kept_param). */
+/* Whether a packed copy is kept: as kept_param says, but where it is no larger than 16-bit floats. */
 static bool words_kept(const node *n, const words_width *width)
 {
-    return !words_param(n)->compact || width->size <= 2;
+    const param *p = weight_param(n);
+    return !p->transient && (!p->compact || width->size <= 2);
 }
 
 /* Bytes of scratch for a weight that is packed at every run. */
@@ -111,7 +104,7 @@ static void words_weight(const call *c, words_product *w, float *own, void *scra
 
 static int words_reserve(backend *be, const node *n, int kind, size_t bytes, m2m_error *err)
 {
-    const param *p = words_param(n);
+    const param *p = weight_param(n);
     if (pack_reserve(&cpu_of(be)->packs, p, kind, bytes)) return 0;
     return fail(err, M2M_ENOMEM, "%s: no memory for its packed copy of %zu bytes", p->name, bytes);
 }
@@ -167,7 +160,7 @@ static void words_linear(const call *c)
     matrix x = {operand(c, 0), ni};
     words_product w = {.p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni, .bias = operand(c, 2),
                              .c = c->out, .ldc = no, .rows = matrix_rows, .ctx = &x},
-                       .plain = true, .width = width, .own = c->scratch};
+                       .plain = true, .whole = true, .width = width, .own = c->scratch};
     words_weight(c, &w, c->scratch, (char *)c->scratch + words_linear_own(c->be, c->n, width));
     words_prepare_rows(c->be, &w, &x);
     if (c->then) words_gated_all(c->be, &w, c->out,

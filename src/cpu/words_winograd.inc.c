@@ -7,7 +7,6 @@ enum {
     WORDS_CHUNK = 320,
     WORDS_U_STEP = WORDS_CHUNK * TILE_COLS + 32,   /* integers between the 36 of transformed weights: odd_lines */
     WORDS_TILES = 256,
-    WORDS_LARGEST = 32767,
 };
 
 typedef struct words_wino {
@@ -41,6 +40,7 @@ static bool words_wino_fit(const backend *be, const node *n)
 {
     const shape w = n->in[1]->shape, x = n->in[0]->shape;
     if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
+    if (weight_param(n)->transient) return false;
     const wino_job j = wino_sizes(x, n->shape);
     return j.tiles >= 8 || j.down * j.across >= 4;
 }
@@ -100,19 +100,6 @@ static void words_wino_norms(const int16_t *taps, int64_t depth, span k, float *
     }
 }
 
-/* One panel [9][depth][TILE_COLS] of floats to integers and units. */
-static void words_wino_round(int16_t *to, float *unit, const float *from, int64_t rows)
-{
-    for (int v = 0; v < TILE_COLS; v += V) {
-        vf top = splat(0);
-        for (int64_t k = 0; k < rows; k++) top = vmax(vabs(load(from + k * TILE_COLS + v)), top);
-        const vf by = choose(top > 0.0f, WORDS_LARGEST / top, splat(0));
-        store(unit + v, top * (1.0f / WORDS_LARGEST));
-        for (int64_t k = 0; k < rows; k++)
-            words_store(to + k * TILE_COLS + v, load(from + k * TILE_COLS + v) * by);
-    }
-}
-
 typedef struct words_wino_pack {
     const words_wino *w;
     const param *p;
@@ -128,7 +115,7 @@ static void words_wino_pack_span(const void *ctx, span s, int worker)
     float *plain = q->own + worker * panel;
     for (int64_t i = s.first; i < s.end; i++) {
         pack_outputs(plain, q->p->data, q->p->type, i * TILE_COLS, j->n, 9, j->depth);
-        words_wino_round(q->taps + i * panel, q->unit + i * TILE_COLS, plain, 9 * j->depth);
+        words_round_taps(q->taps + i * panel, q->unit + i * TILE_COLS, plain, 9 * j->depth);
         for (int64_t c = 0; c < q->w->chunks; c++)
             words_wino_norms(q->taps + i * panel, j->depth, words_wino_chunk(q->w, c),
                              q->scale + (i * q->w->chunks + c) * WINO * TILE_COLS);

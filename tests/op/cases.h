@@ -71,6 +71,8 @@ static const op_case cases[] = {
     {OP_linear, {S(5, 48), S(64, 48)}, .weight = DT_F16},
     {OP_linear, {S(1, 2048), S(17, 2048)}},
     {OP_linear, {S(45, 1344), S(80, 1344), S(80)}, .weight = DT_F16},      /* several depths */
+    {OP_linear, {S(1100, 352), S(72, 352), S(72)}, .weight = DT_F16},      /* more rows than are rounded at once */
+    {OP_linear, {S(300, 352), S(200, 352), S(200)}, .weight = DT_BF16},
     {OP_linear_dx, {S(1, 1), S(1, 1)}},
     {OP_linear_dx, {S(3, 5, 7), S(7, 9)}},
     {OP_linear_dx, {S(33, 64), S(64, 96)}},
@@ -95,6 +97,7 @@ static const op_case cases[] = {
     {OP_conv2d, {S(5, 8, 8, 48), S(72, 48, 3, 3)}, CONV(1, 1, 1, 1, 1)},
     {OP_conv2d, {S(1, 13, 11, 320), S(64, 320, 3, 3), S(64)}, CONV(1, 1, 1, 1, 1), .weight = DT_F16},
     {OP_conv2d, {S(1, 33, 35, 32), S(32, 32, 3, 3), S(32)}, CONV(1, 1, 1, 1, 1), .weight = DT_F32, .draw = BIG},
+    {OP_conv2d, {S(3, 29, 31, 352), S(17, 352, 3, 3), S(17)}, CONV(1, 1, 1, 1, 1), .weight = DT_F16},   /* blocks */
     {OP_conv2d, {S(2, 18, 17, 64), S(64, 64, 3, 3), S(64)}, CONV(1, 1, 1, 1, 1), .weight = DT_F32, .draw = SHIFTED},
     {OP_conv2d, {S(2, 9, 14, 176), S(276, 176, 3, 3), S(276)}, CONV(1, 1, 1, 1, 1)},   /* groups of panels, chunks */
     {OP_conv2d, {S(2, 9, 8, 24), S(20, 24, 1, 7), S(20)}, CONV(1, 0, 0, 3, 3), .weight = DT_F32},
@@ -170,6 +173,7 @@ static const op_case cases[] = {
         .ints = L(0, 11, 1, 7, 0, 10)},
     {OP_attention, {S(2, 100, 128), S(2, 300, 128), S(2, 300, 128)}, {.heads = 2, .alpha = 0.125f}},
     {OP_attention, {S(3, 64, 64), S(1, 256, 64), S(1, 256, 64)}, {.heads = 4, .alpha = 0.25f}, .ints = L(0, 128, 256)},
+    {OP_attention, {S(2, 150, 64), S(2, 300, 64), S(2, 300, 64)}, {.heads = 2, .alpha = 0.2f}},   /* groups */
     {OP_attention, {S(1, 50, 512), S(1, 130, 512), S(1, 130, 512)}, {.heads = 1, .alpha = 0.0442f}},
     {OP_attention, {S(1, 49, 160), S(1, 77, 160), S(1, 77, 160)}, {.heads = 1, .alpha = 0.08f}},
     {OP_attention, {S(1, 110, 160), S(1, 77, 160), S(1, 77, 160)}, {.heads = 1, .alpha = 0.08f}},

@@ -79,7 +79,8 @@ static double worst_error(const op_case *c, way by, const float *want, const flo
         if (isfinite(want[i])) top = fmax(top, fabs((double)want[i]));
     for (int64_t i = 0; i < n; i++) {
         if (want[i] == have[i] || (isnan(want[i]) && isnan(have[i]))) continue;
-        const double unit = relative_to_each(c->op) && way_tolerance(c->op, by) == 0 ? fabs((double)want[i]) + 1e-3 * top + 1e-30 : top + 1e-30;
+        const bool each = relative_to_each(c->op) && way_tolerance(c->op, by) == 0;
+        const double unit = each ? fabs((double)want[i]) + 1e-3 * top + 1e-30 : top + 1e-30;
         double error = fabs((double)want[i] - have[i]) / unit;
         if (isnan(error)) error = INFINITY;
         if (error <= worst) continue;
@@ -299,7 +300,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_generic),
         cmocka_unit_test(test_avx2),
         cmocka_unit_test(test_avx2_threads),
-        cmocka_unit_test(test_avx512), cmocka_unit_test(test_avx512vnni), cmocka_unit_test(test_amx), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_avx512), cmocka_unit_test(test_avx512vnni), cmocka_unit_test(test_amx),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_bad_arguments),
         cmocka_unit_test(test_same_bits),
