@@ -120,7 +120,7 @@ static inline __attribute__((always_inline)) float digits_pack_keys(int digits, 
 {
     const int64_t step = h->steps * digits * 64, width = h->j.width;
     vf top = splat(0), scale;
-    memset(to, 0, (size_t)h->k_size * sizeof(float));
+    memset(to + count * step, 0, (size_t)(round_up(count, DIGIT_ROWS) - count) * (size_t)step);
     for (int64_t i = 0; i < count; i++)
         for (int64_t c = 0; c < width; c += V) top = digits_larger(top, load(k + i * h->j.c + c));
     const vf by = digits_inverses(digits, splat(digits_top_of(top)), digits_unit(digits), &scale);
@@ -227,16 +227,15 @@ static inline float digits_one(int digits)
     return digits == 3 ? 8350000.0f : 32600.0f;
 }
 
-/* one * 2^x for |x| <= 1/2: as vexp2_polynomial, or as vexp2_coarse. */
+/* one * 2^x for |x| <= 1/2: as vexp2_polynomial, or with two digits 7.5e-5 relative. */
 static inline __attribute__((always_inline)) vf digits_polynomial(int digits, vf x)
 {
     const float one = digits_one(digits);
     if (digits == 2) {
-        vf p = splat(9.570101687e-3f * one);
-        p = p * x + 5.59178603e-2f * one;
-        p = p * x + 2.402474483e-1f * one;
-        p = p * x + 6.931218147e-1f * one;
-        return p * x + 9.999992614e-1f * one;
+        vf p = splat(5.51714178e-2f * one);
+        p = p * x + 2.4261117e-1f * one;
+        p = p * x + 6.93261056e-1f * one;
+        return p * x + 9.99928073e-1f * one;
     }
     vf p = splat(1.326472615e-3f * one);
     p = p * x + 9.671512991e-3f * one;
@@ -260,7 +259,6 @@ static inline __attribute__((always_inline)) vi digits_power(int digits, vf s, v
 static inline __attribute__((always_inline)) void digits_probabilities(int digits, const digit_heads *h, digit_tile *t,
                                                                        const vf high[2], int64_t count)
 {
-    const int32_t bias = digits == 2 ? 0x80 : 0x8080;
     UNROLL(2)
     for (int half = 0; half < 2; half++) {
         const vf best = (vf)_mm512_roundscale_ps((__m512)(high[half] * t->scale[half]), _MM_FROUND_TO_POS_INF);
@@ -281,7 +279,6 @@ static inline __attribute__((always_inline)) void digits_probabilities(int digit
                     if (at < count)
                         x[i] = digits_power(digits, load(t->s + at * DIGIT_QUERIES + half * V), t->scale[half], less);
                     sum += x[i];   /* at most 2^23 in each of 128 */
-                    x[i] += bias;
                 }
                 digits_split_whole(digits, t->p + (k / DIGIT_DEPTH * 2 + half) * digits * DIGIT_TILE + l * 64,
                                    DIGIT_TILE, x);

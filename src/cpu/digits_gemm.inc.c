@@ -49,16 +49,21 @@ static inline vi digits_high(vi ab, vi cd)
     return (vi)_mm512_mask_blend_epi8(0xaaaaaaaaaaaaaaaa, _mm512_srli_epi16((__m512i)ab, 8), (__m512i)cd);
 }
 
-/* 64 numbers to `digits` vectors of bytes, `step` bytes apart, the first digit first. To each number 128 was added for
- * every digit but the first. */
+/* 64 numbers to `digits` vectors of bytes, `step` bytes apart, the first digit first. A digit is what is left of a
+ * number when 128 has been added for every one below it, and 128 itself taken from those. */
 static inline __attribute__((always_inline)) void digits_split_whole(int digits, char *to, int64_t step,
                                                                      const vi v[4])
 {
     const vi flip = (vi)_mm512_set1_epi8((char)0x80);
-    const vi ab = words_pair(v[0], v[1]), cd = words_pair(v[2], v[3]);
+    vi n[4];
+    UNROLL(4)
+    for (int i = 0; i < 4; i++) n[i] = digits == 3 ? v[i] + 0x8080 : v[i];
+    const int16_t half = digits == 2 ? 0x80 : 0;
+    const vi ab = (vi)_mm512_add_epi16((__m512i)words_pair(n[0], n[1]), _mm512_set1_epi16(half));
+    const vi cd = (vi)_mm512_add_epi16((__m512i)words_pair(n[2], n[3]), _mm512_set1_epi16(half));
     store_whole(to + (digits - 1) * step, digits_low(ab, cd) ^ (digits > 1 ? flip : (vi){0}));
     if (digits > 1) store_whole(to + (digits - 2) * step, digits_high(ab, cd) ^ (digits > 2 ? flip : (vi){0}));
-    if (digits > 2) store_whole(to, digits_low(words_pair(v[0] >> 16, v[1] >> 16), words_pair(v[2] >> 16, v[3] >> 16)));
+    if (digits > 2) store_whole(to, digits_low(words_pair(n[0] >> 16, n[1] >> 16), words_pair(n[2] >> 16, n[3] >> 16)));
 }
 
 /* 64 numbers, already divided: the same. */
@@ -66,14 +71,15 @@ static inline __attribute__((always_inline)) void digits_split(int digits, char 
 {
     vi v[4];
     UNROLL(4)
-    for (int i = 0; i < 4; i++) v[i] = words_whole(x[i]) + (digits == 1 ? 0 : digits == 2 ? 0x80 : 0x8080);
+    for (int i = 0; i < 4; i++) v[i] = words_whole(x[i]);
     digits_split_whole(digits, to, step, v);
 }
 
 /* What a piece whose largest value is given is multiplied by. A tiny one keeps fewer digits. */
 static inline float digits_inverse(int digits, float largest)
 {
-    return largest > 0 ? fminf(digits_top(digits) / largest, 1e37f) : 0;
+    const float by = digits_top(digits) / largest;
+    return largest > 0 ? by < 1e37f ? by : 1e37f : 0;
 }
 
 /* Numbers at x, n of them to be read, four vectors times `by`. */

@@ -181,12 +181,12 @@ static void digits_wino_pack_words(const digit_wino *w, int64_t i, span k, char 
         }
         for (int64_t c = k.first; c < k.end; c += DIGIT_DEPTH)
             for (int l = 0; l < DIGIT_ROWS; l++) {
-                vi x[WINO][4] = {{{0}}};   /* where channels are missing, A has zeros */
+                vi x[WINO][4] = {{{0}}};
                 for (int n = 0; n < 4 && c + V * n + l < k.end; n++) {
                     vf u[WINO];
                     digits_wino_transform(u, true, taps + (c + V * n + l) * TILE_COLS + half * V, tap);
                     UNROLL(36)
-                    for (int f = 0; f < WINO; f++) x[f][n] = words_whole(u[f] * by[f]) + 0x80;
+                    for (int f = 0; f < WINO; f++) x[f][n] = words_whole(u[f] * by[f]);
                 }
                 char *at = to + ((c - k.first) / DIGIT_DEPTH * 2 + half) * 2 * DIGIT_TILE + l * 64;
                 for (int f = 0; f < WINO; f++) digits_split_whole(2, at + f * w->piece, DIGIT_TILE, x[f]);
