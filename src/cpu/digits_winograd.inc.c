@@ -45,7 +45,8 @@ static digit_wino digit_wino_of(const backend *be, shape x, shape y)
     return w;
 }
 
-/* Where it pays: weights of small images would take longer than their products. Whatever the number of images, or a
+/* Where it pays: weights of small images would take longer than their products, and where these may be of 8 bits, so
+ * would larger ones'. (The largest weigh most in a result's error: they keep 16.) Whatever the number of images, or a
  * model that sees one and then two would keep its weights both ways. */
 static bool digits_wino_fit(const backend *be, const node *n)
 {
@@ -53,7 +54,7 @@ static bool digits_wino_fit(const backend *be, const node *n)
     if (cpu_of(be)->exact || !words_fit(n) || !wino_fits(w, x, n->shape, n->attr.stride)) return false;
     if (weight_param(n)->transient && digits_width(be)->size == 2) return false;
     const wino_job j = wino_sizes(x, n->shape);
-    return j.down * j.across >= DIGIT_FEW;
+    return j.down * j.across >= (cpu_of(be)->bytes ? 4 : 1) * DIGIT_FEW;
 }
 
 /* Floats: transformed weights, their scales; transformed input; sums; per thread, those that become digits. */
