@@ -6,6 +6,7 @@ enum {
     DIGIT_BLOCK = 128,                                /* tiles of a block, at most */
     DIGIT_FEW = 64,                                   /* of an image, for which it pays */
     DIGIT_BYTES = 1100 << 10,                         /* of six products' input, about */
+    DIGIT_WEIGHTS = 48 << 20,                         /* bytes of transformed weights at a time, about */
     DIGIT_PIECE = 320,                                /* channels of a piece, at most */
     DIGIT_U_STEP = DIGIT_PIECE * TILE_COLS + LINE,    /* floats between transformed weights: odd_lines */
 };
@@ -21,6 +22,7 @@ typedef struct digit_wino {
     wino_job j;                        /* block, sums and all of the image */
     const words_width *width;
     int64_t pieces, stride;            /* of the depth; floats of a row of transformed input */
+    int64_t range, first, panels;      /* panels at a time; those at hand, whose weights, scale and sums are */
     const digit_taps *taps;            /* of --fast; NULL: j.panels has floats */
     char *weights;                     /* [panels][pieces][36] of B's tiles, `piece` bytes each */
     int64_t piece;
@@ -42,6 +44,8 @@ static digit_wino digit_wino_of(const backend *be, shape x, shape y)
     j->block = round_up((j->tiles + blocks - 1) / blocks, DIGIT_ROWS);
     j->s_step = odd_lines(j->block * TILE_COLS);
     w.piece = DIGIT_PIECE * TILE_COLS * w.width->size + 64;   /* not all in one set of L1 */
+    const int64_t panels = wino_panels(j), passes = panels * w.pieces * WINO * w.piece / DIGIT_WEIGHTS + 1;
+    w.range = (panels + passes - 1) / passes;
     return w;
 }
 
@@ -60,7 +64,7 @@ static bool digits_wino_fit(const backend *be, const node *n)
 /* Floats: transformed weights, their scales; transformed input; sums; per thread, those that become digits. */
 static int64_t digits_wino_weights_floats(const digit_wino *w)
 {
-    return wino_panels(&w->j) * w->pieces * WINO * (w->piece / 4 + TILE_COLS);
+    return w->range * w->pieces * WINO * (w->piece / 4 + TILE_COLS);
 }
 
 static int64_t digits_wino_input_floats(const digit_wino *w)
@@ -70,7 +74,7 @@ static int64_t digits_wino_input_floats(const digit_wino *w)
 
 static int64_t digits_wino_sums_floats(const digit_wino *w)
 {
-    return wino_panels(&w->j) * WINO * w->j.s_step;
+    return w->range * WINO * w->j.s_step;
 }
 
 static int64_t digits_wino_thread_floats(const digit_wino *w)
@@ -210,7 +214,7 @@ static void digits_wino_pack_floats(const digit_wino *w, int64_t i, span k, char
         w->width->pack_piece(to + f * w->piece, scale + f * TILE_COLS, NULL, u + f * DIGIT_U_STEP, k.end - k.first);
 }
 
-/* Item i: piece i % pieces of panel i / pieces. */
+/* Item i: piece i % pieces of panel first + i / pieces. */
 static void digits_wino_weights_span(const void *ctx, span s, int worker)
 {
     const digit_wino *w = ctx;
@@ -218,8 +222,9 @@ static void digits_wino_weights_span(const void *ctx, span s, int worker)
         const span k = words_piece(w->width, w->j.depth, i % w->pieces);
         char *to = w->weights + i * WINO * w->piece;
         float *scale = w->scale + i * WINO * TILE_COLS;
-        if (w->taps) digits_wino_pack_words(w, i / w->pieces, k, to, scale, w->taps->top + i * WINO * TILE_COLS);
-        else digits_wino_pack_floats(w, i / w->pieces, k, to, scale, w->own + worker * digits_wino_thread_floats(w));
+        const int64_t panel = w->first + i / w->pieces, at = w->first * w->pieces + i;
+        if (w->taps) digits_wino_pack_words(w, panel, k, to, scale, w->taps->top + at * WINO * TILE_COLS);
+        else digits_wino_pack_floats(w, panel, k, to, scale, w->own + worker * digits_wino_thread_floats(w));
     }
 }
 
@@ -280,11 +285,10 @@ static inline __attribute__((always_inline)) void digits_wino_multiply(int digit
 static void digits_wino_product_span(const void *ctx, span s, int worker)
 {
     const digit_wino *w = ctx;
-    const int64_t panels = wino_panels(&w->j);
     (void)worker;
     for (int64_t i = s.first; i < s.end; i++) {
-        if (w->width->size == 3) digits_wino_multiply(3, w, i / panels, i % panels);
-        else digits_wino_multiply(2, w, i / panels, i % panels);
+        if (w->width->size == 3) digits_wino_multiply(3, w, i / w->panels, i % w->panels);
+        else digits_wino_multiply(2, w, i / w->panels, i % w->panels);
     }
 }
 
@@ -292,23 +296,25 @@ static void digits_wino_product_span(const void *ctx, span s, int worker)
 static void digits_wino_finish_span(const void *ctx, span s, int worker)
 {
     const digit_wino *w = ctx;
-    const int64_t panels = wino_panels(&w->j);
     (void)worker;
     for (int64_t i = s.first; i < s.end; i++)
-        wino_finish_panel(&w->j, (span){i / panels, i / panels + 1}, i % panels,
-                          w->sums + i % panels * WINO * w->j.s_step);
+        wino_finish_panel(&w->j, (span){i / w->panels, i / w->panels + 1}, w->first + i % w->panels,
+                          w->sums + i % w->panels * WINO * w->j.s_step);
 }
 
 static void digits_wino_run(const backend *be, digit_wino *w)
 {
     wino_job *j = &w->j;
-    const int64_t panels = wino_panels(j);
-    run_spans(be, panels * w->pieces, 1, 20 * (double)(DIGIT_PIECE * TILE_COLS), digits_wino_weights_span, w);
-    for (j->first = 0; j->first < j->tiles; j->first += j->block) {
-        j->count = j->tiles - j->first < j->block ? j->tiles - j->first : j->block;
-        run_spans(be, round_up(j->count, DIGIT_ROWS), 1, 100 * (double)j->depth, digits_wino_input_span, w);
-        run_spans(be, 6 * panels, 1, (double)(6 * j->count * j->depth), digits_wino_product_span, w);
-        run_spans(be, panels * j->count, 1, 100 * TILE_COLS, digits_wino_finish_span, w);
+    const int64_t all = wino_panels(j);
+    for (w->first = 0; w->first < all; w->first += w->range) {
+        w->panels = all - w->first < w->range ? all - w->first : w->range;
+        run_spans(be, w->panels * w->pieces, 1, 20 * (double)(DIGIT_PIECE * TILE_COLS), digits_wino_weights_span, w);
+        for (j->first = 0; j->first < j->tiles; j->first += j->block) {
+            j->count = j->tiles - j->first < j->block ? j->tiles - j->first : j->block;
+            run_spans(be, round_up(j->count, DIGIT_ROWS), 1, 100 * (double)j->depth, digits_wino_input_span, w);
+            run_spans(be, 6 * w->panels, 1, (double)(6 * j->count * j->depth), digits_wino_product_span, w);
+            run_spans(be, w->panels * j->count, 1, 100 * TILE_COLS, digits_wino_finish_span, w);
+        }
     }
 }
 
@@ -321,7 +327,7 @@ static void digits_wino_conv(const call *c)
     char *scratch = c->scratch;
     memset(scratch, 0, zeros);
     w.weights = scratch + zeros + plain;
-    w.scale = (float *)(w.weights + wino_panels(&w.j) * w.pieces * WINO * w.piece);
+    w.scale = (float *)(w.weights + w.range * w.pieces * WINO * w.piece);
     w.input = (float *)w.weights + digits_wino_weights_floats(&w);
     w.sums = w.input + digits_wino_input_floats(&w);
     w.own = w.sums + digits_wino_sums_floats(&w);
