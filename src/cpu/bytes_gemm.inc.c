@@ -60,15 +60,11 @@ WORDS_TILE(bytes_twin, TWIN_ROWS, 2, bytes_add, true)
 WORDS_TILE(bytes_twin_tail, TAIL_ROWS, 2, bytes_add, true)
 
 static const words_width of_bytes = {
+    BY_ROWS,
     .kind = PACK_BYTES,
     .size = 1,
     .work = 0.5,
-    .deepest = WORDS_DEPTH,
-    .whole = 2 * V,
-    .height = TILE_ROWS,
-    .wide = BLOCK_COLS,
     .row = bytes_row,
     .pack_piece = bytes_pack_piece,
-    .part = words_part,
     .tiles = {{bytes_whole_tile, bytes_tail_tile}, {bytes_twin, bytes_twin_tail}},
 };

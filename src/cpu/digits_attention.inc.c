@@ -21,9 +21,8 @@ typedef struct digit_heads {
     int digits;
     int64_t blocks, groups;            /* of keys; of tiles of queries */
     int64_t steps;                     /* of a head's width, of 64 */
-    int64_t wide;                      /* a head's width in whole tiles of 16 */
-    int64_t k_size, v_size;            /* floats: keys [lk/16][steps] tiles, values [blocks][wide/16][DIGIT_STEPS] */
-    int64_t k_scales, v_scales;        /* one, in a line; [blocks][wide] */
+    int64_t k_size, v_size;            /* floats: keys [lk/16][steps] tiles, values [blocks][width/16][DIGIT_STEPS] */
+    int64_t k_scales, v_scales;        /* one, in a line; [blocks][width] */
 } digit_heads;
 
 static digit_heads digit_heads_of(const backend *be, const node *n)
@@ -33,11 +32,10 @@ static digit_heads digit_heads_of(const backend *be, const node *n)
     h.blocks = (h.j.lk + DIGIT_KEYS - 1) / DIGIT_KEYS;
     h.groups = (h.j.lq + DIGIT_GROUP * DIGIT_QUERIES - 1) / (DIGIT_GROUP * DIGIT_QUERIES);
     h.steps = (h.j.width + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
-    h.wide = round_up(h.j.width, DIGIT_ROWS);
     h.k_scales = LINE;
     h.k_size = (h.j.lk + DIGIT_ROWS - 1) / DIGIT_ROWS * h.steps * tile;
-    h.v_size = h.blocks * (h.wide / DIGIT_ROWS) * DIGIT_STEPS * tile;
-    h.v_scales = h.blocks * h.wide;
+    h.v_size = h.blocks * (h.j.width / DIGIT_ROWS) * DIGIT_STEPS * tile;
+    h.v_scales = h.blocks * h.j.width;
     return h;
 }
 
@@ -52,10 +50,10 @@ static int64_t digit_head_floats(const digit_heads *h)
     return round_up(h->k_size + h->v_size + h->k_scales + h->v_scales, 16);
 }
 
-/* Of a tile: queries as a panel, and results [wide][queries]. */
+/* Of a tile: queries as a panel, and results [width][queries]. */
 static int64_t digit_tile_floats(const digit_heads *h)
 {
-    return 2 * h->steps * h->digits * DIGIT_TILE / 4 + h->wide * DIGIT_QUERIES;
+    return 2 * h->steps * h->digits * DIGIT_TILE / 4 + h->j.width * DIGIT_QUERIES;
 }
 
 /* Probabilities as a panel, scores [keys][queries], and tiles. */
@@ -264,8 +262,8 @@ static inline __attribute__((always_inline)) void digits_probabilities(int digit
         const vf best = (vf)_mm512_roundscale_ps((__m512)(high[half] * t->scale[half]), _MM_FROUND_TO_POS_INF);
         const vf top = vmax(t->top[half], best), shrink = vexp2_below(t->top[half] - top), less = 12582912.0f - best;
         vi sum = {0};
-        if (vsum(choose(top > t->top[half], splat(1), splat(0))) > 0)
-            for (int64_t k = 0; k < h->wide; k++) {
+        if (_mm512_movepi32_mask((__m512i)(top > t->top[half])))
+            for (int64_t k = 0; k < h->j.width; k++) {
                 float *o = t->o + k * DIGIT_QUERIES + half * V;
                 store(o, load(o) * shrink);
             }
@@ -293,7 +291,7 @@ static inline __attribute__((always_inline)) void digits_probabilities(int digit
 static inline __attribute__((always_inline)) void digits_results(int digits, const digit_heads *h, digit_tile *t,
                                                                  const char *values, const float *scale, int64_t count)
 {
-    const int64_t steps = (count + DIGIT_DEPTH - 1) / DIGIT_DEPTH, tiles = h->wide / DIGIT_ROWS;
+    const int64_t steps = (count + DIGIT_DEPTH - 1) / DIGIT_DEPTH, tiles = h->j.width / DIGIT_ROWS;
     digit_sums sum[2] __attribute__((aligned(64)));
     digit_store none = {.left = 0};
     for (int64_t i = 0; i <= tiles; i++) {
@@ -321,7 +319,7 @@ static void digits_finish(const digit_heads *h, const call *c, int64_t b, int64_
     for (int half = 0; half < 2; half++) {
         const int64_t left = t->rows - half * V;
         const vf inverse = any ? 1.0f / t->total[half] : splat(0);
-        for (int64_t k = 0; k < h->wide; k += V) {
+        for (int64_t k = 0; k < h->j.width; k += V) {
             __m512i r[DIGIT_ROWS];
             UNROLL(16)
             for (int i = 0; i < DIGIT_ROWS; i++)
@@ -354,7 +352,7 @@ static inline __attribute__((always_inline)) void digits_begin(int digits, const
         t->top[half] = splat(-INFINITY);
         t->total[half] = t->scale[half] * 0.0f;
     }
-    memset(t->o, 0, (size_t)(h->wide * DIGIT_QUERIES) * sizeof *t->o);
+    memset(t->o, 0, (size_t)(h->j.width * DIGIT_QUERIES) * sizeof *t->o);
 }
 
 /* A group of tiles of queries of one head, from row `first` on. k: that head's keys and values. */
@@ -364,7 +362,7 @@ static inline __attribute__((always_inline)) void digits_queries(int digits, con
 {
     const digit_heads *h = &r->h;
     const attention_job *j = &h->j;
-    const int64_t limit = attention_limit(j, b), value = h->wide / DIGIT_ROWS * DIGIT_STEPS * digits * DIGIT_TILE;
+    const int64_t limit = attention_limit(j, b), value = h->j.width / DIGIT_ROWS * DIGIT_STEPS * digits * DIGIT_TILE;
     const float *q = (const float *)r->c->in[0] + (b * j->lq + first) * j->c + head * j->width;
     const float *v = k + h->k_size, *k_scale = v + h->v_size, *v_scale = k_scale + h->k_scales;
     const int64_t panel = 2 * DIGIT_STEPS * digits * DIGIT_TILE / 4, key = h->steps * digits * DIGIT_TILE / DIGIT_ROWS;
@@ -384,7 +382,7 @@ static inline __attribute__((always_inline)) void digits_queries(int digits, con
             vf high[2] = {splat(-INFINITY), splat(-INFINITY)};
             digits_scores(digits, h, &tile[i], (const char *)k + at * key, count, high);
             digits_probabilities(digits, h, &tile[i], high, count);
-            digits_results(digits, h, &tile[i], (const char *)v + block * value, v_scale + block * h->wide, count);
+            digits_results(digits, h, &tile[i], (const char *)v + block * value, v_scale + block * h->j.width, count);
         }
     }
     for (int i = 0; i < tiles; i++) digits_finish(h, r->c, b, head, first + i * DIGIT_QUERIES, &tile[i]);
@@ -407,8 +405,8 @@ static inline __attribute__((always_inline)) void digits_head(int digits, const 
     char *to = (char *)v_to;
     for (int64_t b = 0; b * DIGIT_KEYS < keys; b++) {
         const int64_t left = keys - b * DIGIT_KEYS, count = left < DIGIT_KEYS ? left : DIGIT_KEYS;
-        for (int64_t w = 0; w < h->wide; w += DIGIT_ROWS, to += DIGIT_STEPS * digits * DIGIT_TILE)
-            digits_pack_values(digits, h, to, v_scale + b * h->wide + w, v + b * DIGIT_KEYS * j->c + w, count);
+        for (int64_t w = 0; w < h->j.width; w += DIGIT_ROWS, to += DIGIT_STEPS * digits * DIGIT_TILE)
+            digits_pack_values(digits, h, to, v_scale + b * h->j.width + w, v + b * DIGIT_KEYS * j->c + w, count);
     }
 }
 

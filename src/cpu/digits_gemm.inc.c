@@ -344,11 +344,11 @@ static inline __attribute__((always_inline)) void digits_run(int digits, digit_s
 
 /* ---- a piece of a product ---- */
 
-/* Of a row's piece k. */
-static size_t digits_bytes(const words_width *w, int64_t depth, int64_t k)
+/* Tiles in the depth of piece k. */
+static int64_t digits_steps(const words_width *w, int64_t depth, int64_t k)
 {
     const span piece = words_piece(w, depth, k);
-    return (size_t)(round_up(piece.end - piece.first, DIGIT_DEPTH) * w->size);
+    return (piece.end - piece.first + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
 }
 
 /* Piece k of the tile from row i of `count` on: where its rows lie, or where a copy does; own has those of all tiles.
@@ -363,11 +363,12 @@ static digit_rows digits_rows(const words_product *w, int64_t k, const row_ptr *
     while (same < rows && row[i + same] - row[i] == same * step) same++;
     if (same == rows && (rows == DIGIT_ROWS || w->whole))
         return (digit_rows){(const char *)words_at(w->width, row[i], depth, first), step * 4, row[i] + k, step};
+    const size_t bytes = (size_t)(digits_steps(w->width, depth, k) * DIGIT_DEPTH * w->width->size);
     own += i * stride;
     for (int64_t r = 0; r < rows; r++) {
         float *to = own + r * stride;
         to[0] = row[i + r][k];
-        memcpy(to + LINE, words_at(w->width, row[i + r], depth, first), digits_bytes(w->width, depth, k));
+        memcpy(to + LINE, words_at(w->width, row[i + r], depth, first), bytes);
     }
     return (digit_rows){(const char *)(own + LINE), stride * 4, own, stride};
 }
@@ -378,8 +379,7 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
                                                                  float *own)
 {
     const product *p = &w->p;
-    const span depth = words_piece(w->width, p->depth, k);
-    const int64_t steps = (depth.end - depth.first + DIGIT_DEPTH - 1) / DIGIT_DEPTH, count = r.end - r.first;
+    const int64_t steps = digits_steps(w->width, p->depth, k), count = r.end - r.first;
     digit_rows tile[WORDS_ROWS / DIGIT_ROWS];
     const int64_t share = (DIGIT_ROWS + steps - 1) / steps;
     digit_sums sums[2] __attribute__((aligned(64)));
@@ -409,8 +409,15 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
     tiles_end();
 }
 
-/* The functions of one number of digits. */
+/* By the number of digits. */
+static const words_width of_digits[1 + DIGITS];
+
+/* The functions of one. */
 #define OF_DIGITS(n)                                                                                                  \
+    static void digits_row_##n(float *row, const float *x, int64_t depth)                                             \
+    {                                                                                                                 \
+        digits_row_of(n, &of_digits[n], row, x, depth);                                                               \
+    }                                                                                                                 \
     static void digits_pack_##n(void *to, float *scale, int32_t *offset, const float *s, int64_t depth)               \
     {                                                                                                                 \
         (void)offset;                                                                                                 \
@@ -432,25 +439,11 @@ OF_DIGITS(3)
         .part = digits_part_##n, .gather = WORDS_ROWS * (LINE + most * n / 4)                                         \
     }
 
-static void digits_row_1(float *row, const float *x, int64_t depth);
-static void digits_row_2(float *row, const float *x, int64_t depth);
-static void digits_row_3(float *row, const float *x, int64_t depth);
-
-/* By the number of digits. */
 static const words_width of_digits[1 + DIGITS] = {
     [1] = WIDTH_OF_DIGITS(1, 640),
     [2] = WIDTH_OF_DIGITS(2, 320),
     [3] = WIDTH_OF_DIGITS(3, 320),
 };
-
-#define DIGITS_ROW(n)                                                     \
-    static void digits_row_##n(float *row, const float *x, int64_t depth) \
-    {                                                                     \
-        digits_row_of(n, &of_digits[n], row, x, depth);                   \
-    }
-DIGITS_ROW(1)
-DIGITS_ROW(2)
-DIGITS_ROW(3)
 
 /* What floats are in products, and what 16-bit integers are. */
 static const words_width *digits_width(const backend *be)

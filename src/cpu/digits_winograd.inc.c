@@ -262,14 +262,13 @@ static inline __attribute__((always_inline)) void digits_wino_multiply(int digit
     tiles_begin();
     for (int64_t n = 0; n < 6 * w->pieces; n++) {
         const int64_t f = 6 * i + n / w->pieces, k = n % w->pieces, at = (p * w->pieces + k) * WINO + f;
-        const span depth = words_piece(w->width, j->depth, k);
-        const int64_t steps = (depth.end - depth.first + DIGIT_DEPTH - 1) / DIGIT_DEPTH;
+        const int64_t first = words_piece(w->width, j->depth, k).first, steps = digits_steps(w->width, j->depth, k);
         float *to = w->sums + (p * WINO + f) * j->s_step;
         job[n % 2] = (words_tile){.to = {.ldc = TILE_COLS, .cols = TILE_COLS, .first = k == 0, .bias = none},
                                   .scale = w->scale + at * TILE_COLS};
         for (int64_t t = 0; t < j->count; t += DIGIT_ROWS, turn ^= 1) {
             const float *row = w->input + (f * j->block + t) * w->stride;
-            const digit_rows a = {(const char *)words_at(w->width, row, j->depth, depth.first), w->stride * 4, row + k,
+            const digit_rows a = {(const char *)words_at(w->width, row, j->depth, first), w->stride * 4, row + k,
                                   w->stride};
             digits_run(digits, sum[turn], &a, w->weights + at * w->piece, steps, &before,
                        (DIGIT_ROWS + steps - 1) / steps);

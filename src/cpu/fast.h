@@ -31,7 +31,7 @@ typedef struct cpu_backend {
     char detail[64];
     bool exact;                 /* no Winograd */
     bool words;                 /* products of 16-bit integers */
-    bool bytes;                 /* words' linear layers take integers of 8 bits: the table has them */
+    bool bytes;                 /* words' linear layers and direct convolutions take 8 bits: the table has them */
 } cpu_backend;
 
 static inline cpu_backend *cpu_of(const backend *be)

@@ -220,17 +220,17 @@ WORDS_TILE(words_twin_tail, TAIL_ROWS, 2, words_add, false)
 
 static void words_part(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols, float *own);
 
+/* What widths whose rows are read one by one have in common. */
+#define BY_ROWS \
+    .deepest = WORDS_DEPTH, .whole = 2 * V, .height = TILE_ROWS, .wide = BLOCK_COLS, .part = words_part
+
 static const words_width of_words = {
+    BY_ROWS,
     .kind = PACK_WORDS,
     .size = 2,
     .work = 1,
-    .deepest = WORDS_DEPTH,
-    .whole = 2 * V,
-    .height = TILE_ROWS,
-    .wide = BLOCK_COLS,
     .row = words_row,
     .pack_piece = words_pack_piece,
-    .part = words_part,
     .tiles = {{words_whole_tile, words_tail_tile},
 #if TWIN_ROWS
               {words_twin, words_twin_tail},
@@ -435,17 +435,12 @@ static void words_rows_span(const void *ctx, span s, int worker)
         j->width->row(j->to + i * words_stride(j->width, j->depth), j->x + i * j->depth, j->depth);
 }
 
-static void words_rows(const backend *be, const words_rows_job *j)
-{
-    run_spans(be, j->rows, 1, (double)j->depth, words_rows_span, j);
-}
-
 /* Rounds x's rows, which m reads, before all products where they are few; w then reads those. */
 static void words_prepare_rows(const backend *be, words_product *w, matrix *x)
 {
     const words_rows_job j = {w->width, w->own, x->data, w->p.m, w->p.depth};
     if (!few_rows(j.rows)) return;
-    words_rows(be, &j);
+    run_spans(be, j.rows, 1, (double)j.depth, words_rows_span, &j);
     *x = (matrix){j.to, words_stride(j.width, j.depth)};
     w->plain = false;
 }
