@@ -9,13 +9,15 @@
 #include "cpu/cpu.h"
 #include "cpu/fast.h"
 
-/* Whether the processor has tiles of 8-bit integers and Linux lets this process use them, which it does once asked. */
+/* Whether the processor has tiles of 8-bit integers and bf16, with the rest of AVX-512 that those who have them do, and
+ * Linux lets this process use them, which it does once asked. */
 static bool amx_usable(void)
 {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };   /* arch_prctl's ARCH_REQ_XCOMP_PERM, of that state */
-    enum { AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 };        /* compilers have several names for them */
+    enum { AMX = 1 << 22 | 1 << 24 | 1 << 25 };             /* bf16, tiles, integers; compilers differ in their names */
     unsigned a, b, c, d;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & AMX_TILE) || !(d & AMX_INT8)) return false;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & AMX) != AMX) return false;
+    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vbmi")) return false;
     return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 

@@ -41,7 +41,7 @@ static digit_heads digit_heads_of(const backend *be, const node *n)
 
 static bool digits_attention_fit(const node *n)
 {
-    const int64_t width = n->in[0]->shape.dim[2] / n->attr.heads;
+    const int64_t width = attention_sizes(n).width;
     return width % V == 0 && width <= DIGIT_WIDTH && n->in[1]->shape.dim[1] > 0 && n->attr.alpha > 0;
 }
 
@@ -65,10 +65,18 @@ static int64_t digit_thread_floats(const digit_heads *h)
 
 static size_t digits_attention_scratch(const backend *be, const node *n)
 {
-    if (!digits_attention_fit(n)) return attention_scratch(be, n);
     const digit_heads h = digit_heads_of(be, n);
     return (size_t)(h.j.b / h.j.r * h.j.heads * digit_head_floats(&h) + be->threads * digit_thread_floats(&h)) *
            sizeof(float);
+}
+
+/* Keys of row k that any of its rows of queries reads. */
+static int64_t attention_keys(const attention_job *j, int64_t k)
+{
+    int64_t keys = 0;
+    for (int64_t b = k * j->r; b < (k + 1) * j->r; b++)
+        keys = attention_limit(j, b) > keys ? attention_limit(j, b) : keys;
+    return keys;
 }
 
 /* 16 x 16 numbers of 32 bits: rows become columns. */
@@ -394,11 +402,7 @@ static inline __attribute__((always_inline)) void digits_head(int digits, const 
     const attention_job *j = &h->j;
     const int64_t at = i / j->heads * j->lk * j->c + i % j->heads * j->width;
     const float *v = (const float *)r->c->in[2] + at;
-    int64_t keys = 0;                  /* that any of its rows of queries reads */
-    for (int64_t b = i / j->heads * j->r; b < (i / j->heads + 1) * j->r; b++) {
-        const int64_t limit = attention_limit(j, b);
-        keys = limit > keys ? limit : keys;
-    }
+    const int64_t keys = attention_keys(j, i / j->heads);
     float *k = r->heads + i * digit_head_floats(h), *v_to = k + h->k_size, *k_scale = v_to + h->v_size;
     float *v_scale = k_scale + h->k_scales;
     *k_scale = digits_pack_keys(digits, h, (char *)k, (const float *)r->c->in[1] + at, keys);
@@ -438,10 +442,6 @@ static void digits_queries_span(const void *ctx, span s, int worker)
 
 static void digits_attention(const call *c)
 {
-    if (!digits_attention_fit(c->n)) {
-        fast_attention(c);
-        return;
-    }
     digits_attention_run r = {.h = digit_heads_of(c->be, c->n), .c = c, .heads = c->scratch};
     attention_job *j = &r.h.j;
     j->lens = c->in[3];

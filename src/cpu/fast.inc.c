@@ -40,10 +40,13 @@
 #include "cpu/words_conv.inc.c"
 #ifdef TILES
 #include "cpu/digits_attention.inc.c"
-#define words_attention digits_attention
-#define words_attention_scratch digits_attention_scratch
+#include "cpu/bf16_attention.inc.c"
+#define words_attention tiles_attention
+#define words_attention_scratch tiles_attention_scratch
+#define words_attention_work tiles_attention_work
 #else
 #include "cpu/words_attention.inc.c"
+#define words_attention_work NULL
 #endif
 #endif
 
@@ -58,7 +61,7 @@
 #define WORDS_ROWS_OF_TABLE                                                         \
     WORDS_PACKED(linear, .fuses = words_linear_fuses, .work = words_linear_work),   \
     WORDS_PACKED(conv2d, .work = words_conv2d_work),                                \
-    [OP_attention] = {.run = words_attention, .scratch = words_attention_scratch}
+    [OP_attention] = {.run = words_attention, .scratch = words_attention_scratch, .work = words_attention_work}
 
 static const kernel words[OP_COUNT] = {WORDS_ROWS_OF_TABLE};
 #endif

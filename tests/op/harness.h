@@ -50,6 +50,7 @@ static inline float *draw_values(uint64_t *seed, int64_t n, draw how)
                        : how == TINY     ? 1e-4 * x
                        : how == SHIFTED  ? 50 + x
                        : how == CONSTANT ? 1
+                       : how == WHOLE    ? rint(3 * x)
                                          : x);
     }
     return v;
