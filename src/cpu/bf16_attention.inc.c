@@ -2,8 +2,8 @@
  * its sums are floats, and its probabilities have a float's range: they may be beside any score that is not far below
  * the largest, so that scores are looked at once.
  *
- * Queries are rows and keys columns: scores [queries][keys] = Q K^T, results [queries][width] = P V. A chunk is 32 keys;
- * probabilities and values of its keys i and 16 + i stand beside each other, as that is how two vectors join. */
+ * Queries are rows and keys columns: scores [queries][keys] = Q K^T, results [queries][width] = P V. A chunk is 32
+ * keys; probabilities and values of its keys i and 16 + i stand beside each other, as that is how two vectors join. */
 
 enum {
     BF16_QUERIES = 2 * DIGIT_ROWS,     /* of a tile */

@@ -20,6 +20,7 @@ enum {
     DIGIT_ROWS = 16,
     DIGIT_TILE = DIGIT_ROWS * 64,     /* bytes of a tile */
     DIGITS = 3,                       /* at most */
+    DIGIT_WIDE = 640,                 /* columns whose sums are kept between parts, in L2 */
 };
 
 _Static_assert(TILE_COLS == 2 * DIGIT_ROWS, "a panel is two tiles wide");
@@ -195,17 +196,26 @@ static void tiles_end(void)
     __asm__ volatile("tilerelease" : : :);
 }
 
-/* Sums of a tile of rows by a panel: [place][column half][row][column]. */
+/* Sums of a tile of rows by a panel: [place][column half][row][column]. With one digit a product is of two tiles of
+ * rows, so that a tile of columns serves both: [column half][tile][row][column]. */
 typedef int32_t digit_sums[DIGITS][2][DIGIT_ROWS][V];
 
-/* Sums on their way to C. That is done row by row between the tile instructions of the next product, which leave the
- * rest of the processor idle. */
+static inline int digits_tiles(int digits)
+{
+    return digits == 1 ? 2 : 1;
+}
+
+/* Sums on their way to C, or to what is summed for it in floats. That is done row by row between the tile instructions
+ * of the next product, which leave the rest of the processor idle. */
 typedef struct digit_store {
     const int32_t *row;                /* of digit_sums */
-    const words_tile *j;               /* scales and biases of columns, ldc, cols, first */
-    const float *scale;                /* of rows, scale_step apart */
+    const float *columns;              /* scales of columns, and of rows, scale_step apart */
+    const float *scale;
     int64_t scale_step;
-    float *c;
+    const float *from;                 /* what is added, from_step apart: biases, or sums so far */
+    int64_t from_step;
+    float *to;
+    int64_t step, cols;                /* of to */
     int64_t left;                      /* rows */
 } digit_store;
 
@@ -214,59 +224,63 @@ typedef struct digit_store {
 static inline __attribute__((always_inline)) vf digits_sum(int digits, const int32_t *row, int half)
 {
     const int64_t place = 2 * DIGIT_ROWS * V;
-    row += half * DIGIT_ROWS * V;
+    row += half * digits_tiles(digits) * DIGIT_ROWS * V;
     const vi first = load_whole(row);
     if (digits == 1) return __builtin_convertvector(first, vf);
     const vf both = __builtin_convertvector((first << 8) + load_whole(row + place), vf);
     return digits == 2 ? both : both * 256.0f + __builtin_convertvector(load_whole(row + 2 * place), vf);
 }
 
-/* Up to `rows` more rows of the sums times both scales to C. */
+/* Up to `rows` more rows of the sums times both scales. */
 static inline __attribute__((always_inline)) void digits_store(int digits, digit_store *s, int64_t rows)
 {
-    const words_tile *j = s->j;
-    for (; rows > 0 && s->left > 0; rows--, s->left--, s->c += j->to.ldc, s->row += V, s->scale += s->scale_step) {
+    for (; rows > 0 && s->left > 0; rows--, s->left--) {
         const int32_t *row = s->row;
         UNROLL(2)
         for (int half = 0; half < 2; half++) {
-            const vf x = digits_sum(digits, row, half), by = load(j->scale + half * V) * *s->scale;
-            float *c = s->c + half * V;
-            if (j->to.cols >= TILE_COLS) {
-                store(c, x * by + (j->to.first ? load(j->to.bias + half * V) : load(c)));
-            } else if (j->to.cols > half * V) {
-                const vf before = j->to.first ? load(j->to.bias + half * V) : load_row(s->c, half * V, j->to.cols);
-                store_row(s->c, half * V, j->to.cols, x * by + before);
-            }
+            const vf x = digits_sum(digits, row, half), by = load(s->columns + half * V) * *s->scale;
+            const vf sum = x * by + load(s->from + half * V);
+            if (s->cols >= TILE_COLS) store(s->to + half * V, sum);
+            else if (s->cols > half * V) store_row(s->to, half * V, s->cols, sum);
         }
+        s->row += V;
+        s->scale += s->scale_step;
+        s->from += s->from_step;
+        s->to += s->step;
     }
 }
 
-/* A tile's rows, `step` bytes apart, and their scales, scale_step floats apart. */
+/* A tile's rows, `step` bytes apart. */
 typedef struct digit_rows {
     const char *a;
     int64_t step;
-    const float *scale;
-    int64_t scale_step;
 } digit_rows;
 
-/* x, b: tiles of `steps` times 64 numbers. before: what is stored meanwhile, `rows` at each step. */
-static inline __attribute__((always_inline)) void digits_run_1(digit_sums sum, const digit_rows *x,
+/* x: digits_tiles; with b of `steps` times 64 numbers. before: what is stored meanwhile, `rows` at each step. */
+static inline __attribute__((always_inline)) void digits_run_1(digit_sums sum, const digit_rows x[2],
                                                                const char *b, int64_t steps, digit_store *before,
                                                                int64_t rows)
 {
-    const char *a = x->a;
+    const char *a = x[0].a, *second = x[1].a;
     AMX_ZERO(0);
     AMX_ZERO(1);
-    for (int64_t k = 0; k < steps; k++, a += 64, b += 2 * DIGIT_TILE) {
-        AMX_LOAD_ROWS(4, a, x->step);
+    AMX_ZERO(2);
+    AMX_ZERO(3);
+    for (int64_t k = 0; k < steps; k++, a += 64, second += 64, b += 2 * DIGIT_TILE) {
+        AMX_LOAD_ROWS(4, a, x[0].step);
         AMX_LOAD(6, b);
         AMX_LOAD(7, b + DIGIT_TILE);
+        AMX_LOAD_ROWS(5, second, x[1].step);
         AMX_DOT(0, 4, 6);
         AMX_DOT(1, 4, 7);
+        AMX_DOT(2, 5, 6);
+        AMX_DOT(3, 5, 7);
         digits_store(1, before, rows);
     }
     AMX_STORE(0, sum[0][0]);
-    AMX_STORE(1, sum[0][1]);
+    AMX_STORE(1, sum[1][0]);
+    AMX_STORE(2, sum[0][1]);
+    AMX_STORE(3, sum[1][1]);
 }
 
 static inline __attribute__((always_inline)) void digits_run_2(digit_sums sum, const digit_rows *x,
@@ -339,7 +353,7 @@ static inline __attribute__((always_inline)) void digits_run(int digits, digit_s
         digits_run_3(sum, 0, x, b, steps, before, (rows + 1) / 2);
         digits_run_3(sum, 1, x, b, steps, before, (rows + 1) / 2);
     }
-    digits_store(digits, before, DIGIT_ROWS);
+    digits_store(digits, before, digits_tiles(digits) * DIGIT_ROWS);
 }
 
 /* ---- a piece of a product ---- */
@@ -362,15 +376,33 @@ static digit_rows digits_rows(const words_product *w, int64_t k, const row_ptr *
     int64_t same = 1;
     while (same < rows && row[i + same] - row[i] == same * step) same++;
     if (same == rows && (rows == DIGIT_ROWS || w->whole))
-        return (digit_rows){(const char *)words_at(w->width, row[i], depth, first), step * 4, row[i] + k, step};
+        return (digit_rows){(const char *)words_at(w->width, row[i], depth, first), step * 4};
     const size_t bytes = (size_t)(digits_steps(w->width, depth, k) * DIGIT_DEPTH * w->width->size);
     own += i * stride;
-    for (int64_t r = 0; r < rows; r++) {
-        float *to = own + r * stride;
-        to[0] = row[i + r][k];
-        memcpy(to + LINE, words_at(w->width, row[i + r], depth, first), bytes);
+    for (int64_t r = 0; r < rows; r++) memcpy(own + r * stride, words_at(w->width, row[i + r], depth, first), bytes);
+    return (digit_rows){(const char *)own, stride * 4};
+}
+
+/* Where the sums of a part's panel from column j on go, and come from: those of all parts but the last are kept. */
+static digit_store digits_panel(const words_product *w, int64_t t, int64_t k, span r, int64_t j, int64_t first,
+                                float *own, float *bias)
+{
+    const product *p = &w->p;
+    const int64_t pieces = words_pieces(w->width, p->depth), panel = j / TILE_COLS * p->taps + t;
+    float *kept = own + (j - first) * round_up(r.end - r.first, DIGIT_ROWS);
+    digit_store s = {.columns = w->scale + (panel * pieces + k) * TILE_COLS, .scale_step = 1, .from = kept,
+                     .from_step = TILE_COLS, .to = kept, .step = TILE_COLS, .cols = TILE_COLS};
+    if (t == 0 && k == 0) {
+        for (int64_t i = 0; i < TILE_COLS; i++) bias[i] = p->bias && j + i < p->n ? p->bias[j + i] : 0;
+        s.from = bias;
+        s.from_step = 0;
     }
-    return (digit_rows){(const char *)(own + LINE), stride * 4, own, stride};
+    if (t == p->taps - 1 && k == pieces - 1) {
+        s.to = p->c + (r.first - p->c_row) * p->ldc + j - p->c_col;
+        s.step = p->ldc;
+        s.cols = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
+    }
+    return s;
 }
 
 /* words_width.part. */
@@ -380,32 +412,37 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
 {
     const product *p = &w->p;
     const int64_t steps = digits_steps(w->width, p->depth, k), count = r.end - r.first;
-    digit_rows tile[WORDS_ROWS / DIGIT_ROWS];
-    const int64_t share = (DIGIT_ROWS + steps - 1) / steps;
+    const int tiles = digits_tiles(digits), high = tiles * DIGIT_ROWS;
+    digit_rows tile[WORDS_MOST / DIGIT_ROWS + 1];
+    float scale[WORDS_MOST], bias[2][TILE_COLS];   /* of this panel, and of the one before, whose last is stored yet */
+    const int64_t share = (high + steps - 1) / steps;
     digit_sums sums[2] __attribute__((aligned(64)));
-    float bias[2][TILE_COLS];
-    words_tile job[2];                 /* of this panel, and of the one before, whose last tile is stored yet */
-    digit_store before = {.j = job};
-    int turn = 0, panel = 0;
-    for (int64_t i = 0; i < count; i += DIGIT_ROWS) tile[i / DIGIT_ROWS] = digits_rows(w, k, row, i, count, own);
+    digit_store before = {.left = 0};
+    float *gather = own + words_kept_sums(w->width, p->taps, p->depth);
+    int turn = 0;
+    for (int64_t i = 0; i < count; i += DIGIT_ROWS)
+        tile[i / DIGIT_ROWS] = tile[i / DIGIT_ROWS + 1] = digits_rows(w, k, row, i, count, gather);
+    for (int64_t i = 0; i < count; i++) scale[i] = row[i][k];
     tiles_begin();
-    for (int64_t j = cols.first; j < cols.end; j += TILE_COLS, panel ^= 1) {
-        const int64_t left = (cols.end < p->n ? cols.end : p->n) - j, width = left < TILE_COLS ? left : TILE_COLS;
+    for (int64_t j = cols.first; j < cols.end && j < p->n; j += TILE_COLS) {
         const char *b = words_b(w, t, k, j);
-        job[panel] = words_tile_at(w, t, k, j, width, bias[panel]);
-        ahead next = ahead_of((const float *)(left > TILE_COLS ? b + 2 * job[panel].b_panel : NULL),
+        digit_store s = digits_panel(w, t, k, r, j, cols.first, own, bias[j / TILE_COLS % 2]);
+        const bool last = s.step == p->ldc;
+        ahead next = ahead_of((const float *)(j + TILE_COLS < cols.end ? words_b(w, t, k, j + TILE_COLS) : NULL),
                               steps * digits * 2 * DIGIT_TILE / 4, count);
-        for (int64_t i = 0; i < count; i += DIGIT_ROWS, turn ^= 1) {
-            float *c = p->c + (r.first + i - p->c_row) * p->ldc + j - p->c_col;
-            const int64_t rows = count - i < DIGIT_ROWS ? count - i : DIGIT_ROWS;
-            ask_ahead(&next, c, p->ldc, rows, width);
-            ask_ahead(&next, c + TILE_ROWS * p->ldc, p->ldc, rows - TILE_ROWS, width);
-            const digit_rows *a = &tile[i / DIGIT_ROWS];
-            digits_run(digits, sums[turn], a, b, steps, &before, share);
-            before = (digit_store){sums[turn][0][0][0], &job[panel], a->scale, a->scale_step, c, rows};
+        for (int64_t i = 0; i < count; i += high, turn ^= 1) {
+            s.left = count - i < high ? count - i : high;
+            for (int64_t n = 0; n < high; n += TILE_ROWS)
+                ask_ahead(&next, s.to + n * s.step, s.step, last ? s.left - n : 0, s.cols);
+            digits_run(digits, sums[turn], &tile[i / DIGIT_ROWS], b, steps, &before, share);
+            s.row = sums[turn][0][0][0];
+            s.scale = scale + i;
+            before = s;
+            s.to += high * s.step;
+            s.from += high * s.from_step;
         }
     }
-    digits_store(digits, &before, DIGIT_ROWS);
+    digits_store(digits, &before, high);
     tiles_end();
 }
 
@@ -435,8 +472,9 @@ OF_DIGITS(3)
 #define WIDTH_OF_DIGITS(n, most)                                                                                      \
     {                                                                                                                 \
         .kind = PACK_DIGITS + n, .size = n, .work = n * (n + 1) / 2, .deepest = most, .whole = DIGIT_DEPTH,           \
-        .height = DIGIT_ROWS, .wide = 1024, .row = digits_row_##n, .pack_piece = digits_pack_##n,                     \
-        .part = digits_part_##n, .gather = WORDS_ROWS * (LINE + most * n / 4)                                         \
+        .height = DIGIT_ROWS, .rows = WORDS_MOST, .wide = DIGIT_WIDE, .row = digits_row_##n,                          \
+        .pack_piece = digits_pack_##n, .part = digits_part_##n, .gather = WORDS_MOST * (LINE + most * n / 4),         \
+        .kept = WORDS_MOST * DIGIT_WIDE                                                                               \
     }
 
 static const words_width of_digits[1 + DIGITS] = {

@@ -256,24 +256,26 @@ static inline __attribute__((always_inline)) void digits_wino_multiply(int digit
     const wino_job *j = &w->j;
     const float none[TILE_COLS] = {0};
     digit_sums sum[2] __attribute__((aligned(64)));
-    words_tile job[2];
-    digit_store before = {.j = job};
+    digit_store before = {.left = 0};
     int turn = 0;
     tiles_begin();
     for (int64_t n = 0; n < 6 * w->pieces; n++) {
         const int64_t f = 6 * i + n / w->pieces, k = n % w->pieces, at = (p * w->pieces + k) * WINO + f;
         const int64_t first = words_piece(w->width, j->depth, k).first, steps = digits_steps(w->width, j->depth, k);
+        const float *row = w->input + f * j->block * w->stride;
         float *to = w->sums + (p * WINO + f) * j->s_step;
-        job[n % 2] = (words_tile){.to = {.ldc = TILE_COLS, .cols = TILE_COLS, .first = k == 0, .bias = none},
-                                  .scale = w->scale + at * TILE_COLS};
-        for (int64_t t = 0; t < j->count; t += DIGIT_ROWS, turn ^= 1) {
-            const float *row = w->input + (f * j->block + t) * w->stride;
-            const digit_rows a = {(const char *)words_at(w->width, row, j->depth, first), w->stride * 4, row + k,
-                                  w->stride};
+        digit_store s = {.columns = w->scale + at * TILE_COLS, .scale = row + k, .scale_step = w->stride,
+                         .from = k ? to : none, .from_step = k ? TILE_COLS : 0, .to = to, .step = TILE_COLS,
+                         .cols = TILE_COLS, .left = DIGIT_ROWS};
+        for (int64_t t = 0; t < j->count; t += DIGIT_ROWS, turn ^= 1, row += DIGIT_ROWS * w->stride) {
+            const digit_rows a = {(const char *)words_at(w->width, row, j->depth, first), w->stride * 4};
             digits_run(digits, sum[turn], &a, w->weights + at * w->piece, steps, &before,
                        (DIGIT_ROWS + steps - 1) / steps);
-            before = (digit_store){sum[turn][0][0][0], &job[n % 2], a.scale, a.scale_step, to + t * TILE_COLS,
-                                   DIGIT_ROWS};
+            s.row = sum[turn][0][0][0];
+            before = s;
+            s.scale += DIGIT_ROWS * w->stride;
+            s.from += DIGIT_ROWS * s.from_step;
+            s.to += DIGIT_ROWS * TILE_COLS;
         }
     }
     digits_store(digits, &before, DIGIT_ROWS);

@@ -54,7 +54,8 @@ static void words_image_span(const void *ctx, span s, int worker)
 
 static int64_t words_conv_own(const backend *be, const node *n, const words_width *width)
 {
-    const int64_t own = words_own(width, n->in[1]->shape.dim[1], false), panel = words_panel_floats(n);
+    const int64_t own = words_own(width, words_taps(n), n->in[1]->shape.dim[1], false, false);
+    const int64_t panel = words_panel_floats(n);
     return round_up(be->threads * (own > panel ? own : panel), 16);
 }
 

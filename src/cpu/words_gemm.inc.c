@@ -17,6 +17,7 @@ enum {
     WORDS_DEPTH = 640,                /* of a piece, at most */
     WORDS_TOP = 32000,
     WORDS_ROWS = 24 * TILE_ROWS,      /* of a block */
+    WORDS_MOST = 512,                 /* of any width's block */
     WORDS_BYTES = 512 << 10,          /* of a block's rows, about */
     WORDS_LARGEST = 32767,
 };
@@ -59,13 +60,13 @@ typedef struct words_width {
     int size;                          /* bytes of a number */
     double work;                       /* products of the instruction that the peak is of, for one of numbers */
     int64_t deepest, whole;            /* of a piece, at most; its beginning is a multiple of whole, the last padded */
-    int height;                        /* blocks have a multiple of so many rows */
+    int height, rows;                  /* blocks have a multiple of so many rows; at most */
     void (*row)(float *row, const float *x, int64_t depth);
     void (*pack_piece)(void *to, float *scale, int32_t *offset, const float *s, int64_t depth);
-    /* Piece k of tap t, on rows r, which are row[], and the panels in cols. own: gather floats. */
+    /* Piece k of tap t, on rows r, which are row[], and the panels in cols. own: kept floats, then gather. */
     void (*part)(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols, float *own);
-    int64_t gather;                    /* floats */
-    int64_t wide;                      /* columns that a block takes at a time, where C is read again */
+    int64_t kept, gather;              /* floats: sums of all parts but the last; rows that are copied, unless `whole` */
+    int64_t wide;                      /* columns that a block takes at a time, where there are several parts */
     words_tile_function *tiles[2][2];  /* [two panels][tail]; NULL: part has its own */
 } words_width;
 
@@ -222,7 +223,7 @@ static void words_part(const words_product *w, int64_t t, int64_t k, row_ptr *ro
 
 /* What widths whose rows are read one by one have in common. */
 #define BY_ROWS \
-    .deepest = WORDS_DEPTH, .whole = 2 * V, .height = TILE_ROWS, .wide = BLOCK_COLS, .part = words_part
+    .deepest = WORDS_DEPTH, .whole = 2 * V, .height = TILE_ROWS, .rows = WORDS_ROWS, .wide = BLOCK_COLS, .part = words_part
 
 static const words_width of_words = {
     BY_ROWS,
@@ -255,7 +256,7 @@ struct words_product {
     const char *b;
     const float *scale;
     const int32_t *offset;            /* for 8 bits, as scale */
-    float *own;                       /* per thread: words_own floats; where few_rows, all rows in words first */
+    float *own;                       /* per thread: words_own floats */
 };
 
 /* So many rows are rounded before all products, as more than one group of columns reads them. */
@@ -269,7 +270,7 @@ static int64_t words_block(const words_width *w, int64_t depth, bool plain)
 {
     const int64_t bytes = w->gather ? 2 * WORDS_BYTES : WORDS_BYTES, least = 2 * TILE_ROWS;
     const int64_t fit = bytes / (4 * words_stride(w, depth)) / least * least;
-    return fit > WORDS_ROWS || (w->gather && !plain) ? WORDS_ROWS : fit < least ? least : fit;
+    return fit > w->rows || (w->gather && !plain) ? w->rows : fit < least ? least : fit;
 }
 
 /* Floats of m rows in words. */
@@ -278,17 +279,23 @@ static int64_t words_size(const words_width *w, int64_t m, int64_t depth)
     return round_up(round_up(m, w->height) * words_stride(w, depth), 16);
 }
 
-/* Floats of a thread: a block's rows, or what part gathers. */
-static int64_t words_own(const words_width *w, int64_t depth, bool plain)
+static int64_t words_kept_sums(const words_width *w, int64_t taps, int64_t depth)
 {
-    return plain ? words_size(w, words_block(w, depth, true), depth) : w->gather;
+    return taps * words_pieces(w, depth) > 1 ? w->kept : 0;
 }
 
-/* Floats of words_product.own for m rows that are floats. */
+/* Floats of a thread: for part, and a block's rows. */
+static int64_t words_own(const words_width *w, int64_t taps, int64_t depth, bool plain, bool whole)
+{
+    const int64_t rows = plain ? words_size(w, words_block(w, depth, true), depth) : 0;
+    return words_kept_sums(w, taps, depth) + (whole ? 0 : w->gather) + rows;
+}
+
+/* Floats of words_product.own for m rows that are floats, which follow each other in memory. */
 static int64_t words_rows_floats(const backend *be, const words_width *w, int64_t m, int64_t depth)
 {
-    if (few_rows(m)) return words_size(w, m, depth);
-    return be->threads * words_own(w, depth, true);
+    const bool few = few_rows(m);
+    return (few ? words_size(w, m, depth) : 0) + be->threads * words_own(w, 1, depth, !few, true);
 }
 
 /* A tile's places of tap t and piece k but for those of its rows; width columns from j on, whose biases go to bias. */
@@ -359,17 +366,18 @@ static void words_columns(const words_product *w, row_ptr *row, span r, span col
         }
 }
 
-/* Where rows are plain floats: rows r, rounded into the worker's own, which is returned. */
+/* The worker's own; where rows are plain floats: rows r are rounded into it, behind what part wants. */
 static float *words_round_rows(const words_product *w, row_ptr *row, span r, int worker)
 {
     const product *p = &w->p;
     const int64_t count = r.end - r.first, stride = words_stride(w->width, p->depth);
-    float *own = w->own + worker * words_own(w->width, p->depth, w->plain);
+    float *own = w->own + worker * words_own(w->width, p->taps, p->depth, w->plain, w->whole);
+    float *to = own + words_own(w->width, p->taps, p->depth, false, w->whole);
     if (!w->plain) return own;
     p->rows(p->ctx, 0, r.first, count, row);
-    for (int64_t i = 0; i < count; i++) {
-        w->width->row(own + i * stride, row[i], p->depth);
-        row[i] = own + i * stride;
+    for (int64_t i = 0; i < count; i++, to += stride) {
+        w->width->row(to, row[i], p->depth);
+        row[i] = to;
     }
     return own;
 }
@@ -383,7 +391,7 @@ static span words_item_rows(const words_product *w, int64_t i)
 static void words_span(const void *ctx, span s, int worker)
 {
     const words_product *w = ctx;
-    row_ptr row[WORDS_ROWS];
+    row_ptr row[WORDS_MOST];
     for (int64_t i = s.first; i < s.end; i++) {
         const span r = words_item_rows(w, i);
         float *own = words_round_rows(w, row, r, worker);
@@ -391,18 +399,24 @@ static void words_span(const void *ctx, span s, int worker)
     }
 }
 
-/* As gated_span. gates: per thread, GATED_FLOATS. */
+/* As GATED_FLOATS. */
+static int64_t words_gated_floats(const words_width *w)
+{
+    return w->rows * 2 * GATED_COLS;
+}
+
+/* As gated_span. */
 typedef struct words_gated {
     words_product w;
-    gated g;                          /* p is w's */
+    gated g;                          /* p is w's; own: words_gated_floats */
 } words_gated;
 
 static void words_gated_span(const void *ctx, span s, int worker)
 {
     const words_gated *q = ctx;
     const product *p = &q->w.p;
-    float *own = q->g.own + worker * GATED_FLOATS;
-    row_ptr row[WORDS_ROWS];
+    float *own = q->g.own + worker * words_gated_floats(q->w.width);
+    row_ptr row[WORDS_MOST];
     for (int64_t i = s.first; i < s.end; i++) {
         const span r = words_item_rows(&q->w, i), cols = span_of(p->n / 2, TILE_WIDE, p->groups, i / p->blocks);
         float *gather = words_round_rows(&q->w, row, r, worker);
@@ -435,13 +449,14 @@ static void words_rows_span(const void *ctx, span s, int worker)
         j->width->row(j->to + i * words_stride(j->width, j->depth), j->x + i * j->depth, j->depth);
 }
 
-/* Rounds x's rows, which m reads, before all products where they are few; w then reads those. */
+/* Rounds x's rows, which w reads, before all products where they are few, into own, which then begins behind them. */
 static void words_prepare_rows(const backend *be, words_product *w, matrix *x)
 {
     const words_rows_job j = {w->width, w->own, x->data, w->p.m, w->p.depth};
     if (!few_rows(j.rows)) return;
     run_spans(be, j.rows, 1, (double)j.depth, words_rows_span, &j);
     *x = (matrix){j.to, words_stride(j.width, j.depth)};
+    w->own += words_size(j.width, j.rows, j.depth);
     w->plain = false;
 }
 
@@ -457,7 +472,7 @@ static void words_all(const backend *be, words_product *w)
     run_spans(be, w->p.blocks * w->p.groups, 1, product_work(&w->p) / 2, words_span, w);
 }
 
-/* With GEGLU: the result [m, n/2] goes to out; own: GATED_FLOATS a thread. */
+/* With GEGLU: the result [m, n/2] goes to out; own: words_gated_floats a thread. */
 static void words_gated_all(const backend *be, const words_product *w, float *out, float *own)
 {
     words_gated q = {.w = *w};

@@ -135,7 +135,8 @@ static size_t words_linear_fuses(const backend *be, const node *n, const node *t
 {
     if (!words_fit(n)) return linear_fuses(be, n, then);
     if (!gated_fit(then)) return SIZE_MAX;
-    return words_linear_scratch(be, n) + (size_t)be->threads * GATED_FLOATS * sizeof(float);
+    return words_linear_scratch(be, n) +
+           (size_t)(be->threads * words_gated_floats(words_width_of(be, n))) * sizeof(float);
 }
 
 static int words_linear_prepare(backend *be, const node *n, void **state, m2m_error *err)
