@@ -191,29 +191,30 @@ static inline __attribute__((always_inline)) void digits_pack_queries(int digits
 typedef struct digit_tile {
     int64_t rows;
     char *q, *p;
-    float *s, *o;
+    int32_t *s;
+    float *o;
     vf scale[2];                       /* of queries, with attention's, in powers of 2 */
     vf top[2], total[2];               /* the largest score so far, and what 2^(score - top) add up to */
     vf factor[2];                      /* 2^(the block's largest - top), over what 1 is in digits */
 } digit_tile;
 
 /* Scores of 16 keys from their sums; `high` holds each column's largest of `count`. */
-static inline __attribute__((always_inline)) void digits_scale(int digits, float *s, const digit_sums sum,
-                                                               int64_t count, vf high[2])
+static inline __attribute__((always_inline)) void digits_scale(int digits, int32_t *s, const digit_sums sum,
+                                                               int64_t count, vi high[2])
 {
     for (int64_t r = 0; r < DIGIT_ROWS && r < count; r++, s += DIGIT_QUERIES)
         UNROLL(2)
         for (int half = 0; half < 2; half++) {
-            const vf x = digits_sum(digits, sum[0][0][r], half);
-            store(s + half * V, x);
-            high[half] = vmax(high[half], x);
+            const vi x = digits_sum(digits, sum[0][0][r], half);
+            store_whole(s + half * V, x);
+            high[half] = (vi)_mm512_max_epi32((__m512i)high[half], (__m512i)x);
         }
 }
 
 /* Scores of `count` keys, in columns, over their scale, and each column's largest. The sums of 16 are joined while
  * those of the next are made. */
 static inline __attribute__((always_inline)) void digits_scores(int digits, const digit_heads *h, digit_tile *t,
-                                                                const char *keys, int64_t count, vf high[2])
+                                                                const char *keys, int64_t count, vi high[2])
 {
     const int64_t tiles = (count + DIGIT_ROWS - 1) / DIGIT_ROWS;
     digit_sums sum[2] __attribute__((aligned(64)));
@@ -263,11 +264,12 @@ static inline __attribute__((always_inline)) vi digits_power(int digits, vf s, v
 
 /* A block's scores, `high` their largest, as probabilities in digits; results and totals so far are scaled to match. */
 static inline __attribute__((always_inline)) void digits_probabilities(int digits, const digit_heads *h, digit_tile *t,
-                                                                       const vf high[2], int64_t count)
+                                                                       const vi high[2], int64_t count)
 {
     UNROLL(2)
     for (int half = 0; half < 2; half++) {
-        const vf best = (vf)_mm512_roundscale_ps((__m512)(high[half] * t->scale[half]), _MM_FROUND_TO_POS_INF);
+        const vf largest = digits_float(high[half]) * t->scale[half];
+        const vf best = (vf)_mm512_roundscale_ps((__m512)largest, _MM_FROUND_TO_POS_INF);
         const vf top = vmax(t->top[half], best), shrink = vexp2_below(t->top[half] - top), less = 12582912.0f - best;
         vi sum = {0};
         if (_mm512_movepi32_mask((__m512i)(top > t->top[half])))
@@ -283,7 +285,8 @@ static inline __attribute__((always_inline)) void digits_probabilities(int digit
                     const int64_t at = k + V * i + l;
                     x[i] = (vi){0};
                     if (at < count)
-                        x[i] = digits_power(digits, load(t->s + at * DIGIT_QUERIES + half * V), t->scale[half], less);
+                        x[i] = digits_power(digits, digits_float(load_whole(t->s + at * DIGIT_QUERIES + half * V)),
+                                            t->scale[half], less);
                     sum += x[i];   /* at most 2^23 in each of 128 */
                 }
                 digits_split_whole(digits, t->p + (k / DIGIT_DEPTH * 2 + half) * digits * DIGIT_TILE + l * 64,
@@ -310,7 +313,7 @@ static inline __attribute__((always_inline)) void digits_results(int digits, con
         for (int64_t r = 0; i > 0 && r < DIGIT_ROWS; r++, o += DIGIT_QUERIES)
             UNROLL(2)
             for (int half = 0; half < 2; half++) {
-                const vf x = digits_sum(digits, sum[(i - 1) % 2][0][0][r], half);
+                const vf x = digits_float(digits_sum(digits, sum[(i - 1) % 2][0][0][r], half));
                 store(o + half * V, load(o + half * V) + x * (t->factor[half] * scale[(i - 1) * DIGIT_ROWS + r]));
             }
     }
@@ -380,14 +383,14 @@ static inline __attribute__((always_inline)) void digits_queries(int digits, con
         digit_tile *t = &tile[tiles];
         t->rows = j->lq - at < DIGIT_QUERIES ? j->lq - at : DIGIT_QUERIES;
         t->p = (char *)own;
-        t->s = own + panel;
+        t->s = (int32_t *)(own + panel);
         digits_begin(digits, h, t, q + (at - first) * j->c, *k_scale,
-                     t->s + DIGIT_KEYS * DIGIT_QUERIES + tiles * digit_tile_floats(h));
+                     own + panel + DIGIT_KEYS * DIGIT_QUERIES + tiles * digit_tile_floats(h));
     }
     for (int64_t at = 0; at < limit; at += DIGIT_KEYS) {
         const int64_t count = limit - at < DIGIT_KEYS ? limit - at : DIGIT_KEYS, block = at / DIGIT_KEYS;
         for (int i = 0; i < tiles; i++) {
-            vf high[2] = {splat(-INFINITY), splat(-INFINITY)};
+            vi high[2] = {INT32_MIN - (vi){0}, INT32_MIN - (vi){0}};
             digits_scores(digits, h, &tile[i], (const char *)k + at * key, count, high);
             digits_probabilities(digits, h, &tile[i], high, count);
             digits_results(digits, h, &tile[i], (const char *)v + block * value, v_scale + block * h->j.width, count);

@@ -33,10 +33,10 @@ static inline float digits_top(int digits)
     return digits == 1 ? 127.0f : digits == 2 ? 32639.0f : 8355000.0f;
 }
 
-/* What 1 means in a sum of products, over the scales of both factors. */
+/* What 1 means in digits_sum, over the scales of both factors. */
 static inline float digits_unit(int digits)
 {
-    return digits == 1 ? 1.0f : digits == 2 ? 256.0f : 65536.0f;
+    return digits == 1 ? 1.0f : digits == 2 ? 256.0f : 16777216.0f;
 }
 
 /* Bytes of four vectors, byte i of each 32 bits: [a c b d]; see words_pair. */
@@ -219,16 +219,22 @@ typedef struct digit_store {
     int64_t left;                      /* rows */
 } digit_store;
 
-/* Half of a row of the sums in float, in units of the last place. The first two places are joined as integers, in which
- * 512 products of each fit: beside tile instructions the processor has one unit for floats, but two for those. */
-static inline __attribute__((always_inline)) vf digits_sum(int digits, const int32_t *row, int half)
+/* Half of a row of the sums, in units of the second place. They are joined as integers, in which 512 products of the
+ * first place fit: beside tile instructions the processor has one unit for floats, but two for those. What is lost of
+ * the third place is less than what its products' lower places would add. */
+static inline __attribute__((always_inline)) vi digits_sum(int digits, const int32_t *row, int half)
 {
     const int64_t place = 2 * DIGIT_ROWS * V;
     row += half * digits_tiles(digits) * DIGIT_ROWS * V;
-    const vi first = load_whole(row);
-    if (digits == 1) return __builtin_convertvector(first, vf);
-    const vf both = __builtin_convertvector((first << 8) + load_whole(row + place), vf);
-    return digits == 2 ? both : both * 256.0f + __builtin_convertvector(load_whole(row + 2 * place), vf);
+    vi sum = load_whole(row);
+    if (digits > 1) sum = (sum << 8) + load_whole(row + place);
+    if (digits > 2) sum += load_whole(row + 2 * place) >> 8;
+    return sum;
+}
+
+static inline vf digits_float(vi whole)
+{
+    return __builtin_convertvector(whole, vf);
 }
 
 /* Up to `rows` more rows of the sums times both scales. */
@@ -238,7 +244,8 @@ static inline __attribute__((always_inline)) void digits_store(int digits, digit
         const int32_t *row = s->row;
         UNROLL(2)
         for (int half = 0; half < 2; half++) {
-            const vf x = digits_sum(digits, row, half), by = load(s->columns + half * V) * *s->scale;
+            const vf x = digits_float(digits_sum(digits, row, half));
+            const vf by = load(s->columns + half * V) * *s->scale;
             const vf sum = x * by + load(s->from + half * V);
             if (s->cols >= TILE_COLS) store(s->to + half * V, sum);
             else if (s->cols > half * V) store_row(s->to, half * V, s->cols, sum);

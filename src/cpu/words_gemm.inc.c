@@ -65,7 +65,7 @@ typedef struct words_width {
     void (*pack_piece)(void *to, float *scale, int32_t *offset, const float *s, int64_t depth);
     /* Piece k of tap t, on rows r, which are row[], and the panels in cols. own: kept floats, then gather. */
     void (*part)(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols, float *own);
-    int64_t kept, gather;              /* floats: sums of all parts but the last; rows that are copied, unless `whole` */
+    int64_t kept, gather;              /* floats: sums of all parts but the last; rows to copy, unless `whole` */
     int64_t wide;                      /* columns that a block takes at a time, where there are several parts */
     words_tile_function *tiles[2][2];  /* [two panels][tail]; NULL: part has its own */
 } words_width;
@@ -223,7 +223,8 @@ static void words_part(const words_product *w, int64_t t, int64_t k, row_ptr *ro
 
 /* What widths whose rows are read one by one have in common. */
 #define BY_ROWS \
-    .deepest = WORDS_DEPTH, .whole = 2 * V, .height = TILE_ROWS, .rows = WORDS_ROWS, .wide = BLOCK_COLS, .part = words_part
+    .deepest = WORDS_DEPTH, .whole = 2 * V, .height = TILE_ROWS, .rows = WORDS_ROWS, .wide = BLOCK_COLS, \
+    .part = words_part
 
 static const words_width of_words = {
     BY_ROWS,
