@@ -101,6 +101,7 @@ backend *backend_cpu_open(int threads, const char *isa, m2m_error *err)
         .accumulate = t->accumulate,
         .sum_squares = t->sum_squares,
         .peak = t->peak,
+        .tiles_peak = t->tiles_peak,
         .close = cpu_close,
         .impl = cpu,
     };

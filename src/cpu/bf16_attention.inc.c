@@ -448,9 +448,9 @@ static void tiles_attention(const call *c)
     else fast_attention(c);
 }
 
-/* In operations of the instruction that the peak is of: of bf16 it does half as many. */
-static double tiles_attention_work(const backend *be, const node *n)
+/* Of bf16 the instruction does half as many operations as of integers. */
+static double tiles_attention_tiles(const backend *be, const node *n)
 {
     if (bf16_attention_fit(be, n)) return 2 * node_flops(n);
-    return node_flops(n) * (digits_attention_fit(n) ? digits_width(be)->work : 1);
+    return digits_attention_fit(n) ? node_flops(n) * digits_width(be)->digit_work : 0;
 }

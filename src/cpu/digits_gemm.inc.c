@@ -425,7 +425,7 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
     const int64_t share = (high + steps - 1) / steps;
     digit_sums sums[2] __attribute__((aligned(64)));
     digit_store before = {.left = 0};
-    float *gather = own + words_kept_sums(w->width, p->taps, p->depth);
+    float *gather = own + words_kept_sums(w);
     int turn = 0;
     for (int64_t i = 0; i < count; i += DIGIT_ROWS)
         tile[i / DIGIT_ROWS] = tile[i / DIGIT_ROWS + 1] = digits_rows(w, k, row, i, count, gather);
@@ -478,10 +478,10 @@ OF_DIGITS(3)
 
 #define WIDTH_OF_DIGITS(n, most)                                                                                      \
     {                                                                                                                 \
-        .kind = PACK_DIGITS + n, .size = n, .work = n * (n + 1) / 2, .deepest = most, .whole = DIGIT_DEPTH,           \
-        .height = DIGIT_ROWS, .rows = WORDS_MOST, .wide = DIGIT_WIDE, .row = digits_row_##n,                          \
-        .pack_piece = digits_pack_##n, .part = digits_part_##n, .gather = WORDS_MOST * (LINE + most * n / 4),         \
-        .kept = WORDS_MOST * DIGIT_WIDE                                                                               \
+        .kind = PACK_DIGITS + n, .size = n, .work = n == 1 ? 0.5 : 1, .digit_work = n * (n + 1) / 2,                  \
+        .deepest = most, .whole = DIGIT_DEPTH, .height = DIGIT_ROWS, .rows = WORDS_MOST, .wide = DIGIT_WIDE,          \
+        .row = digits_row_##n, .pack_piece = digits_pack_##n, .part = digits_part_##n,                                \
+        .gather = LINE + most * n / 4                                                                                 \
     }
 
 static const words_width of_digits[1 + DIGITS] = {

@@ -18,6 +18,7 @@ typedef struct fast_table {
     double (*sum_squares)(backend *be, int64_t n, const float *x);
     double (*peak)(backend *be);
     double (*words_peak)(backend *be);
+    double (*tiles_peak)(backend *be);
 } fast_table;
 
 extern const fast_table fast_generic, fast_avx2, fast_avx512, fast_avx512vnni, fast_amx;

@@ -43,10 +43,10 @@
 #include "cpu/bf16_attention.inc.c"
 #define words_attention tiles_attention
 #define words_attention_scratch tiles_attention_scratch
-#define words_attention_work tiles_attention_work
+#define words_attention_tiles tiles_attention_tiles
 #else
 #include "cpu/words_attention.inc.c"
-#define words_attention_work NULL
+#define words_attention_tiles NULL
 #endif
 #endif
 
@@ -58,10 +58,10 @@
     [OP_##name] = {.run = words_##name, .scratch = words_##name##_scratch, .prepare = words_##name##_prepare, \
                    .packs = true, __VA_ARGS__}
 
-#define WORDS_ROWS_OF_TABLE                                                         \
-    WORDS_PACKED(linear, .fuses = words_linear_fuses, .work = words_linear_work),   \
-    WORDS_PACKED(conv2d, .work = words_conv2d_work),                                \
-    [OP_attention] = {.run = words_attention, .scratch = words_attention_scratch, .work = words_attention_work}
+#define WORDS_ROWS_OF_TABLE                                                                                    \
+    WORDS_PACKED(linear, .fuses = words_linear_fuses, .work = words_linear_work, .tiles = words_linear_tiles), \
+    WORDS_PACKED(conv2d, .work = words_conv2d_work, .tiles = words_conv2d_tiles),                              \
+    [OP_attention] = {.run = words_attention, .scratch = words_attention_scratch, .tiles = words_attention_tiles}
 
 static const kernel words[OP_COUNT] = {WORDS_ROWS_OF_TABLE};
 #endif
@@ -92,16 +92,12 @@ const fast_table TABLE = {
 #endif
     },
     .adamw = fast_adamw, .lerp = fast_lerp, .accumulate = fast_accumulate, .sum_squares = fast_sum_squares,
-#ifdef TILES
-    .peak = digits_peak, .words_peak = digits_peak,
-#else
     .peak = fast_peak,
-#ifdef WORDS
-    .words_peak = words_peak,
+#ifdef TILES
+    .tiles_peak = digits_peak,
 #endif
-#endif
 #ifdef WORDS
-    .words = words,
+    .words = words, .words_peak = words_peak,
 #ifdef BYTES
     .bytes = true,
 #endif

@@ -40,7 +40,7 @@ static double peak_of(backend *be, span_job *job, double flops)
     return best;
 }
 
-static __attribute__((unused)) double fast_peak(backend *be)
+static double fast_peak(backend *be)
 {
     return peak_of(be, peak_span, 2.0 * V * PEAK_CHAINS * PEAK_STEPS);
 }

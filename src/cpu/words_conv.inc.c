@@ -52,10 +52,18 @@ static void words_image_span(const void *ctx, span s, int worker)
     }
 }
 
+/* Sizes alone. */
+static words_product words_conv_product(const node *n, const words_width *width)
+{
+    return (words_product){.p = {.m = shape_rows(n->shape), .n = n->shape.dim[3], .taps = words_taps(n),
+                                 .depth = n->in[1]->shape.dim[1]},
+                           .width = width, .at_once = n->shape.dim[3]};
+}
+
 static int64_t words_conv_own(const backend *be, const node *n, const words_width *width)
 {
-    const int64_t own = words_own(width, words_taps(n), n->in[1]->shape.dim[1], false, false);
-    const int64_t panel = words_panel_floats(n);
+    const words_product w = words_conv_product(n, width);
+    const int64_t own = words_own(&w), panel = words_panel_floats(n);
     return round_up(be->threads * (own > panel ? own : panel), 16);
 }
 
@@ -82,10 +90,17 @@ static double words_conv2d_work(const backend *be, const node *n)
     return wino_work(n->in[0]->shape, n->shape) * WIDTH_WORDS(be)->work;
 }
 
+static double words_conv2d_tiles(const backend *be, const node *n)
+{
+    if (!words_fit(n)) return 0;
+    if (!BY_WINOGRAD(fit)(be, n)) return node_flops(n) * direct_width(be)->digit_work;
+    return wino_work(n->in[0]->shape, n->shape) * WIDTH_WORDS(be)->digit_work;
+}
+
 static void words_direct(const call *c)
 {
     const attr *a = &c->n->attr;
-    const shape x = c->n->in[0]->shape, w = c->n->in[1]->shape, y = c->n->shape;
+    const shape w = c->n->in[1]->shape, y = c->n->shape;
     const words_width *width = direct_width(c->be);
     words_image i = words_image_of(c->n, width);
     float *own = (float *)c->scratch + words_image_floats(c->n, width);
@@ -94,9 +109,13 @@ static void words_direct(const call *c)
     run_spans(c->be, i.images * i.down, 1, (double)(i.across * i.channels), words_image_span, &i);
     const conv_view v = {i.down, i.across, words_stride(width, i.channels), y.dim[1], y.dim[2], w.dim[3], a->stride, 0,
                          0, false, i.to, NULL};
-    words_product p = {.p = {.m = shape_rows(y), .n = y.dim[3], .taps = w.dim[2] * w.dim[3], .depth = x.dim[3],
-                             .bias = operand(c, 2), .c = c->out, .ldc = y.dim[3], .rows = conv_rows, .ctx = &v},
-                       .width = width, .own = own};
+    words_product p = words_conv_product(c->n, width);
+    p.p.bias = operand(c, 2);
+    p.p.c = c->out;
+    p.p.ldc = y.dim[3];
+    p.p.rows = conv_rows;
+    p.p.ctx = &v;
+    p.own = own;
     words_weight(c, &p, own, own + words_conv_own(c->be, c->n, width));
     words_all(c->be, &p);
 }

@@ -58,14 +58,14 @@ typedef void words_tile_function(const words_tile *j, const words_row_ptr *row, 
 typedef struct words_width {
     int kind;                          /* of a packed weight */
     int size;                          /* bytes of a number */
-    double work;                       /* products of the instruction that the peak is of, for one of numbers */
+    double work, digit_work;           /* operations for one of numbers: of those the peak is of, of tiles' */
     int64_t deepest, whole;            /* of a piece, at most; its beginning is a multiple of whole, the last padded */
     int height, rows;                  /* blocks have a multiple of so many rows; at most */
     void (*row)(float *row, const float *x, int64_t depth);
     void (*pack_piece)(void *to, float *scale, int32_t *offset, const float *s, int64_t depth);
-    /* Piece k of tap t, on rows r, which are row[], and the panels in cols. own: kept floats, then gather. */
+    /* Piece k of tap t, on rows r, which are row[], and the panels in cols. own: words_part_floats. */
     void (*part)(const words_product *w, int64_t t, int64_t k, row_ptr *row, span r, span cols, float *own);
-    int64_t kept, gather;              /* floats: sums of all parts but the last; rows to copy, unless `whole` */
+    int64_t gather;                    /* floats of a row that part copies; 0: it doesn't, nor keeps sums */
     int64_t wide;                      /* columns that a block takes at a time, where there are several parts */
     words_tile_function *tiles[2][2];  /* [two panels][tail]; NULL: part has its own */
 } words_width;
@@ -257,6 +257,7 @@ struct words_product {
     const char *b;
     const float *scale;
     const int32_t *offset;            /* for 8 bits, as scale */
+    int64_t at_once;                  /* columns that words_columns gets, at most */
     float *own;                       /* per thread: words_own floats */
 };
 
@@ -267,11 +268,13 @@ static bool few_rows(int64_t m)
     return m <= FEW;
 }
 
-static int64_t words_block(const words_width *w, int64_t depth, bool plain)
+/* Rows of a block, at most. */
+static int64_t words_block(const words_width *w, const product *p, bool plain)
 {
     const int64_t bytes = w->gather ? 2 * WORDS_BYTES : WORDS_BYTES, least = 2 * TILE_ROWS;
-    const int64_t fit = bytes / (4 * words_stride(w, depth)) / least * least;
-    return fit > w->rows || (w->gather && !plain) ? w->rows : fit < least ? least : fit;
+    const int64_t fit = bytes / (4 * words_stride(w, p->depth)) / least * least, all = round_up(p->m, w->height);
+    const int64_t most = fit > w->rows || (w->gather && !plain) ? w->rows : fit < least ? least : fit;
+    return most < all ? most : all;
 }
 
 /* Floats of m rows in words. */
@@ -280,23 +283,24 @@ static int64_t words_size(const words_width *w, int64_t m, int64_t depth)
     return round_up(round_up(m, w->height) * words_stride(w, depth), 16);
 }
 
-static int64_t words_kept_sums(const words_width *w, int64_t taps, int64_t depth)
+/* Floats of sums that are kept between parts, and of all that part wants. */
+static int64_t words_kept_sums(const words_product *w)
 {
-    return taps * words_pieces(w, depth) > 1 ? w->kept : 0;
+    const int64_t cols = w->at_once < w->width->wide ? round_up(w->at_once, TILE_COLS) : w->width->wide;
+    if (!w->width->gather || w->p.taps * words_pieces(w->width, w->p.depth) == 1) return 0;
+    return words_block(w->width, &w->p, w->plain) * cols;
+}
+
+static int64_t words_part_floats(const words_product *w)
+{
+    return words_kept_sums(w) + (w->whole ? 0 : words_block(w->width, &w->p, w->plain) * w->width->gather);
 }
 
 /* Floats of a thread: for part, and a block's rows. */
-static int64_t words_own(const words_width *w, int64_t taps, int64_t depth, bool plain, bool whole)
+static int64_t words_own(const words_product *w)
 {
-    const int64_t rows = plain ? words_size(w, words_block(w, depth, true), depth) : 0;
-    return words_kept_sums(w, taps, depth) + (whole ? 0 : w->gather) + rows;
-}
-
-/* Floats of words_product.own for m rows that are floats, which follow each other in memory. */
-static int64_t words_rows_floats(const backend *be, const words_width *w, int64_t m, int64_t depth)
-{
-    const bool few = few_rows(m);
-    return (few ? words_size(w, m, depth) : 0) + be->threads * words_own(w, 1, depth, !few, true);
+    const int64_t rows = words_block(w->width, &w->p, w->plain);
+    return round_up(words_part_floats(w) + (w->plain ? words_size(w->width, rows, w->p.depth) : 0), 16);
 }
 
 /* A tile's places of tap t and piece k but for those of its rows; width columns from j on, whose biases go to bias. */
@@ -372,8 +376,7 @@ static float *words_round_rows(const words_product *w, row_ptr *row, span r, int
 {
     const product *p = &w->p;
     const int64_t count = r.end - r.first, stride = words_stride(w->width, p->depth);
-    float *own = w->own + worker * words_own(w->width, p->taps, p->depth, w->plain, w->whole);
-    float *to = own + words_own(w->width, p->taps, p->depth, false, w->whole);
+    float *own = w->own + worker * words_own(w), *to = own + words_part_floats(w);
     if (!w->plain) return own;
     p->rows(p->ctx, 0, r.first, count, row);
     for (int64_t i = 0; i < count; i++, to += stride) {
@@ -401,9 +404,9 @@ static void words_span(const void *ctx, span s, int worker)
 }
 
 /* As GATED_FLOATS. */
-static int64_t words_gated_floats(const words_width *w)
+static int64_t words_gated_floats(const words_product *w)
 {
-    return w->rows * 2 * GATED_COLS;
+    return words_block(w->width, &w->p, w->plain) * 2 * GATED_COLS;
 }
 
 /* As gated_span. */
@@ -416,7 +419,7 @@ static void words_gated_span(const void *ctx, span s, int worker)
 {
     const words_gated *q = ctx;
     const product *p = &q->w.p;
-    float *own = q->g.own + worker * words_gated_floats(q->w.width);
+    float *own = q->g.own + worker * words_gated_floats(&q->w);
     row_ptr row[WORDS_MOST];
     for (int64_t i = s.first; i < s.end; i++) {
         const span r = words_item_rows(&q->w, i), cols = span_of(p->n / 2, TILE_WIDE, p->groups, i / p->blocks);
@@ -454,17 +457,16 @@ static void words_rows_span(const void *ctx, span s, int worker)
 static void words_prepare_rows(const backend *be, words_product *w, matrix *x)
 {
     const words_rows_job j = {w->width, w->own, x->data, w->p.m, w->p.depth};
-    if (!few_rows(j.rows)) return;
+    if (w->plain) return;
     run_spans(be, j.rows, 1, (double)j.depth, words_rows_span, &j);
     *x = (matrix){j.to, words_stride(j.width, j.depth)};
     w->own += words_size(j.width, j.rows, j.depth);
-    w->plain = false;
 }
 
 /* Into blocks of rows and groups of `cols` columns: see product_share. */
 static void words_share(const backend *be, words_product *w, int64_t cols)
 {
-    product_share(be, &w->p, words_block(w->width, w->p.depth, w->plain), cols);
+    product_share(be, &w->p, words_block(w->width, &w->p, w->plain), cols);
 }
 
 static void words_all(const backend *be, words_product *w)
@@ -504,7 +506,7 @@ static void words_peak_span(const void *ctx, span s, int worker)
     }
 }
 
-static __attribute__((unused)) double words_peak(backend *be)
+static double words_peak(backend *be)
 {
     return peak_of(be, words_peak_span, 4.0 * V * PEAK_CHAINS * PEAK_STEPS);
 }

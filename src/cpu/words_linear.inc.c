@@ -116,27 +116,36 @@ static int words_reserve_weight(backend *be, const node *n, const words_width *w
     return words_reserve(be, n, width->kind, words_weight_bytes(n, width, &scale_at, &offset_at), err);
 }
 
-/* Rows in words, or a panel a thread while the weight is packed. */
-static size_t words_linear_own(const backend *be, const node *n, const words_width *width)
+/* Sizes alone; fused: with GEGLU. */
+static words_product words_linear_product(const backend *be, const node *n, bool fused)
 {
-    const int64_t rows = words_rows_floats(be, width, shape_rows(n->shape), n->in[1]->shape.dim[1]);
-    const int64_t panels = be->threads * words_panel_floats(n);
-    return (size_t)round_up(rows > panels ? rows : panels, 16) * sizeof(float);
+    const int64_t m = shape_rows(n->shape), no = shape_last(n->shape);
+    return (words_product){.p = {.m = m, .n = no, .taps = 1, .depth = n->in[1]->shape.dim[1]}, .plain = !few_rows(m),
+                           .whole = true, .width = words_width_of(be, n), .at_once = fused ? GATED_COLS : no};
+}
+
+/* Rows in words and what a thread wants, or a panel a thread while the weight is packed. */
+static size_t words_linear_own(const backend *be, const words_product *w)
+{
+    const int64_t few = w->plain ? 0 : words_size(w->width, w->p.m, w->p.depth);
+    const int64_t own = few + be->threads * words_own(w), panels = be->threads * TILE_COLS * w->p.depth;
+    return (size_t)round_up(own > panels ? own : panels, 16) * sizeof(float);
 }
 
 static size_t words_linear_scratch(const backend *be, const node *n)
 {
     if (!words_fit(n)) return linear_scratch(be, n);
-    const words_width *width = words_width_of(be, n);
-    return words_linear_own(be, n, width) + words_weight_scratch(n, width);
+    const words_product w = words_linear_product(be, n, false);
+    return words_linear_own(be, &w) + words_weight_scratch(n, w.width);
 }
 
 static size_t words_linear_fuses(const backend *be, const node *n, const node *then)
 {
     if (!words_fit(n)) return linear_fuses(be, n, then);
     if (!gated_fit(then)) return SIZE_MAX;
-    return words_linear_scratch(be, n) +
-           (size_t)(be->threads * words_gated_floats(words_width_of(be, n))) * sizeof(float);
+    const words_product w = words_linear_product(be, n, true);
+    return words_linear_own(be, &w) + words_weight_scratch(n, w.width) +
+           (size_t)(be->threads * words_gated_floats(&w)) * sizeof(float);
 }
 
 static int words_linear_prepare(backend *be, const node *n, void **state, m2m_error *err)
@@ -150,21 +159,29 @@ static double words_linear_work(const backend *be, const node *n)
     return node_flops(n) * (words_fit(n) ? words_width_of(be, n)->work : 1);
 }
 
+static double words_linear_tiles(const backend *be, const node *n)
+{
+    return words_fit(n) ? node_flops(n) * words_width_of(be, n)->digit_work : 0;
+}
+
 static void words_linear(const call *c)
 {
     if (!words_fit(c->n)) {
         fast_linear(c);
         return;
     }
-    const int64_t ni = shape_last(c->n->in[0]->shape), no = shape_last(c->n->shape);
-    const words_width *width = words_width_of(c->be, c->n);
-    matrix x = {operand(c, 0), ni};
-    words_product w = {.p = {.m = shape_rows(c->n->shape), .n = no, .taps = 1, .depth = ni, .bias = operand(c, 2),
-                             .c = c->out, .ldc = no, .rows = matrix_rows, .ctx = &x},
-                       .plain = true, .whole = true, .width = width, .own = c->scratch};
-    words_weight(c, &w, c->scratch, (char *)c->scratch + words_linear_own(c->be, c->n, width));
+    words_product w = words_linear_product(c->be, c->n, c->then);
+    const size_t own = words_linear_own(c->be, &w);
+    matrix x = {operand(c, 0), w.p.depth};
+    w.own = c->scratch;
+    w.p.bias = operand(c, 2);
+    w.p.c = c->out;
+    w.p.ldc = w.p.n;
+    w.p.rows = matrix_rows;
+    w.p.ctx = &x;
+    words_weight(c, &w, c->scratch, (char *)c->scratch + own);
     words_prepare_rows(c->be, &w, &x);
     if (c->then) words_gated_all(c->be, &w, c->out,
-                                 (float *)((char *)c->scratch + words_linear_scratch(c->be, c->n)));
+                                 (float *)((char *)c->scratch + own + words_weight_scratch(c->n, w.width)));
     else words_all(c->be, &w);
 }

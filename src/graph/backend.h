@@ -32,6 +32,8 @@ typedef struct kernel {
     void (*release)(void *state);
     /* Optional, where it is not node_flops: floating-point operations of the products that run does. */
     double (*work)(const backend *be, const node *n);
+    /* Optional. Operations of tile instructions that run does (backend.tiles_peak). */
+    double (*tiles)(const backend *be, const node *n);
     bool packs;                        /* reads parameters through weight[] alone: in[] is NULL for them */
     bool in_place;                     /* out may be the same memory as in[0] (elementwise with in[0] of out's shape) */
 } kernel;
@@ -61,8 +63,10 @@ struct backend {
     void (*lerp)(backend *be, int64_t n, float *dst, const float *src, float keep);  /* dst = dst*keep + src*(1-keep) */
     void (*accumulate)(backend *be, int64_t n, float *dst, const float *src);        /* dst += src */
     double (*sum_squares)(backend *be, int64_t n, const float *x);
-    /* Measures the multiply-adds times two a second that it does at best. NULL: unknown. */
+    /* Measures the multiply-adds times two a second that it does at best, by vectors of the numbers that products are
+     * of; and by tile instructions, of 8-bit integers. NULL: unknown, or there are none. */
     double (*peak)(backend *be);
+    double (*tiles_peak)(backend *be);
     void (*close)(backend *be);
     void *impl;
 };

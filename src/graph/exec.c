@@ -448,6 +448,12 @@ double node_work(const backend *be, const node *n)
     return k->work ? k->work(be, n) : node_flops(n);
 }
 
+double node_tiles(const backend *be, const node *n)
+{
+    const kernel *k = &be->kernels[n->op];
+    return k->tiles ? k->tiles(be, n) : 0;
+}
+
 double node_flops(const node *n)
 {
     double out = (double)shape_count(n->shape);

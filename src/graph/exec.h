@@ -44,5 +44,7 @@ double node_flops(const node *n);
 double graph_flops(const graph *g);      /* of all its nodes, needed or not */
 /* The same as be computes them: less where an algorithm saves arithmetic. */
 double node_work(const backend *be, const node *n);
+/* Operations of tile instructions that be does for it. */
+double node_tiles(const backend *be, const node *n);
 
 #endif

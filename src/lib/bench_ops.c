@@ -33,6 +33,7 @@ static void row_add(bench_row *r, const node *n, const node_time *t, const backe
     r->calls += t->calls;
     r->flops += node_flops(n) * (double)t->calls;
     r->work += node_work(be, n) * (double)t->calls;
+    r->tiles += node_tiles(be, n) * (double)t->calls;
 }
 
 static int slower_first(const void *a, const void *b)
@@ -73,6 +74,7 @@ int bench_ops_sum(bench_ops *t, const exec *x, backend *be, m2m_error *err)
     sort_rows(t->shape, t->shapes);
     sort_rows(t->op, OP_COUNT);
     t->peak = be->peak ? be->peak(be) : 0;
+    t->tiles_peak = be->tiles_peak ? be->tiles_peak(be) : 0;
     return 0;
 }
 
@@ -82,13 +84,26 @@ void bench_ops_free(bench_ops *t)
     t->shape = NULL;
 }
 
-/* Share of the run that is spent in rows that compute at more than `share` of the peak. */
-static double share_above(const bench_ops *t, double share)
+/* Shares of the run that are spent in rows that compute at more than 60 % of the peaks. */
+typedef struct shares {
+    double work, tiles;
+} shares;
+
+static shares shares_above(const bench_ops *t)
 {
-    double sum = 0;
-    for (int i = 0; i < t->shapes; i++)
-        if (t->shape[i].work > share * t->peak * t->shape[i].seconds) sum += t->shape[i].seconds;
-    return t->seconds > 0 ? sum / t->seconds : 0;
+    shares s = {0, 0};
+    for (int i = 0; i < t->shapes; i++) {
+        const bench_row *r = &t->shape[i];
+        if (r->work > 0.6 * t->peak * r->seconds) s.work += r->seconds / t->seconds;
+        if (r->tiles > 0.6 * t->tiles_peak * r->seconds) s.tiles += r->seconds / t->seconds;
+    }
+    return s;
+}
+
+/* A column with a row's share of a peak, where that is known. */
+static int print_share(char *to, size_t size, double operations, double seconds, double peak)
+{
+    return peak > 0 ? snprintf(to, size, " %8.0f%%", 100 * operations / seconds / peak) : 0;
 }
 
 void bench_ops_tell(const bench_ops *t, bool by_shape, const m2m_calls *calls)
@@ -97,21 +112,29 @@ void bench_ops_tell(const bench_ops *t, bool by_shape, const m2m_calls *calls)
     const bench_row *rows = by_shape ? t->shape : t->op;
     const int count = by_shape ? t->shapes : OP_COUNT, wide = by_shape ? 64 : 22;
     if (!calls || !calls->line) return;
-    snprintf(line, sizeof line, "%-*s %8s %7s %6s %10s %8s", wide, by_shape ? "op, inputs" : "op", "seconds", "share",
-             "calls", "GFLOP/s", "of peak");
+    snprintf(line, sizeof line, "%-*s %8s %7s %6s %10s%s%s", wide, by_shape ? "op, inputs" : "op", "seconds", "share",
+             "calls", "GFLOP/s", t->peak > 0 ? "   of peak" : "", t->tiles_peak > 0 ? "  of tiles" : "");
     calls->line(calls->user, line);
     for (int i = 0; i < count && i < LINES && rows[i].calls; i++) {
         const bench_row *r = &rows[i];
-        int at = snprintf(line, sizeof line, "%-*s %8.4f %6.1f%% %6lld", wide, r->name, r->seconds,
-                          100 * r->seconds / t->seconds, (long long)r->calls);
-        if (r->flops > 0)
-            snprintf(line + at, sizeof line - (size_t)at, " %10.1f %7.0f%%", 1e-9 * r->flops / r->seconds,
-                     t->peak > 0 ? 100 * r->work / r->seconds / t->peak : 0);
+        size_t at = (size_t)snprintf(line, sizeof line, "%-*s %8.4f %6.1f%% %6lld", wide, r->name, r->seconds,
+                                     100 * r->seconds / t->seconds, (long long)r->calls);
+        if (r->flops > 0) {
+            at += (size_t)snprintf(line + at, sizeof line - at, " %10.1f", 1e-9 * r->flops / r->seconds);
+            at += (size_t)print_share(line + at, sizeof line - at, r->work, r->seconds, t->peak);
+            print_share(line + at, sizeof line - at, r->tiles, r->seconds, t->tiles_peak);
+        }
         calls->line(calls->user, line);
     }
     if (by_shape || t->peak <= 0) return;
+    const shares above = shares_above(t);
     snprintf(line, sizeof line,
              "peak %.1f GFLOP/s; %.0f%% of the time in kernels above 60%% of it (Winograd's own arithmetic counted)",
-             1e-9 * t->peak, 100 * share_above(t, 0.6));
+             1e-9 * t->peak, 100 * above.work);
+    calls->line(calls->user, line);
+    if (t->tiles_peak <= 0) return;
+    snprintf(line, sizeof line,
+             "tile instructions alone, in 8 bits: %.1f GFLOP/s; %.0f%% of the time in kernels above 60%% of it "
+             "(all products of digits counted)", 1e-9 * t->tiles_peak, 100 * above.tiles);
     calls->line(calls->user, line);
 }

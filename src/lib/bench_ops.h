@@ -9,6 +9,7 @@
 typedef struct bench_row {
     char name[120];                  /* of the op; by shape: with its inputs' shapes */
     double seconds, flops, work;     /* of all; work: what was computed, less than flops where an algorithm saves */
+    double tiles;                    /* operations of tile instructions */
     int64_t calls;
 } bench_row;
 
@@ -17,6 +18,7 @@ typedef struct bench_ops {
     bench_row *shape;                /* [shapes], slowest first */
     int shapes;
     double seconds, peak;            /* of the run; work a second that the processor does at best, 0: unknown */
+    double tiles_peak;               /* the same of tile instructions, 0: none */
 } bench_ops;
 
 /* Reads the times that x has gathered since exec_profile, and measures the peak. */
