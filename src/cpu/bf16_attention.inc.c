@@ -324,7 +324,7 @@ static void bf16_begin(const bf16_heads *h, bf16_tile *t, const float *q, vf lar
     t->total = t->o + BF16_QUERIES * h->wide;
     memset(own, 0, (size_t)bf16_tile_floats(h) * sizeof *own);
     for (int64_t i = 0; i < BF16_QUERIES; i++) {
-        t->top[i] = 0;
+        t->top[i] = -INFINITY;
         if (i >= t->rows) continue;
         char *to = t->q + (i / DIGIT_ROWS * h->steps * DIGIT_ROWS + i % DIGIT_ROWS) * 64;
         const vf top = bf16_row(h, to, q + i * h->j.c, h->j.scale * LOG2_E);

@@ -189,6 +189,8 @@ static const op_case cases[] = {
     /* the same where bf16 has exact scores, as alpha is 4 ln 2: up to 600, which 16 bits of integers hardly divide */
     {OP_attention, {S(2, 30, 64), S(2, 700, 64), S(2, 700, 64)}, {.heads = 2, .alpha = 2.7725887f}, .draw = WHOLE,
         .tolerance = 8e-3},
+    /* scores that are all -256 */
+    {OP_attention, {S(1, 20, 64), S(1, 140, 64), S(1, 140, 64)}, {.heads = 1, .alpha = -4}, .draw = CONSTANT},
     {OP_attention_grad, {S(1, 1, 1), S(1, 1, 1), S(1, 1, 1), S(0), S(0), S(1, 1, 1)}, {.heads = 1, .alpha = 1}},
     {OP_attention_grad, {S(2, 5, 12), S(2, 7, 12), S(2, 7, 12), S(0), S(0), S(2, 5, 12)}, {.heads = 2, .alpha = 0.4f}},
     {OP_attention_grad, {S(6, 9, 16), S(2, 11, 16), S(2, 11, 16), S(0), S(0), S(6, 9, 16)},
