@@ -10,19 +10,15 @@ enum {
     BF16_CHUNK = 32,                   /* keys, numbers of a head's width: the depth of a tile of bf16 */
     BF16_KEYS = 128,                   /* of a block */
     BF16_GROUP = 4,                    /* tiles of queries that take a block of keys in turn */
-    BF16_WIDTH = 512,                  /* of a head, at most */
+    BF16_SOME = 8,                     /* rows of probabilities made beside four products of tiles */
 };
-
-#define AMX_DOT_BF16(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
-#define AMX_STORE_ROWS(n, to, step) \
-    __asm__ volatile("tilestored %%tmm" #n ", (%0,%1,1)" : : "r"(to), "r"(step) : "memory")
 
 /* Sizes of one head's keys and values in bf16. */
 typedef struct bf16_heads {
     attention_job j;
     int64_t wide, steps;               /* a head's width in whole chunks, in chunks */
     int64_t chunks, groups;            /* of keys; of tiles of queries */
-    int64_t key, value;                /* bytes of a chunk: keys [2][steps] tiles, values [wide/16] tiles */
+    int64_t chunk;                     /* bytes of a chunk's keys, [2][steps] tiles; of its values, [wide/16] */
 } bf16_heads;
 
 static bf16_heads bf16_heads_of(const node *n)
@@ -32,25 +28,31 @@ static bf16_heads bf16_heads_of(const node *n)
     h.steps = h.wide / BF16_CHUNK;
     h.chunks = (h.j.lk + BF16_CHUNK - 1) / BF16_CHUNK;
     h.groups = (h.j.lq + BF16_GROUP * BF16_QUERIES - 1) / (BF16_GROUP * BF16_QUERIES);
-    h.key = h.value = 2 * h.steps * DIGIT_TILE;
+    h.chunk = 2 * h.steps * DIGIT_TILE;
     return h;
 }
 
 static bool bf16_attention_fit(const backend *be, const node *n)
 {
-    const int64_t width = attention_sizes(n).width;
-    return cpu_of(be)->bytes && width % V == 0 && width <= BF16_WIDTH && n->in[1]->shape.dim[1] > 0;
+    return cpu_of(be)->bytes && tiles_attention_fit(n);
 }
 
-/* Floats of one head's keys, values, and the keys' largest; of a tile: queries, results, totals. */
+/* Floats of one head's keys and values, behind which is the keys' largest number. */
+static int64_t bf16_largest_at(const bf16_heads *h)
+{
+    return 2 * h->chunks * h->chunk / 4;
+}
+
 static int64_t bf16_head_floats(const bf16_heads *h)
 {
-    return h->chunks * (h->key + h->value) / 4 + LINE;
+    return bf16_largest_at(h) + LINE;
 }
+
+/* Of a tile: queries, results, totals. */
 
 static int64_t bf16_tile_floats(const bf16_heads *h)
 {
-    return h->key / 4 + BF16_QUERIES * (h->wide + V);
+    return h->chunk / 4 + BF16_QUERIES * (h->wide + V);
 }
 
 /* Of a thread: scores of a block, probabilities of two, a tile, and tiles of queries. */
@@ -91,7 +93,7 @@ static vf bf16_keys(const bf16_heads *h, char *to, const float *k, int64_t count
 {
     vf top = splat(0);
     for (int half = 0; half < 2; half++, to += h->steps * DIGIT_TILE) {
-        char rows[BF16_WIDTH / BF16_CHUNK * DIGIT_TILE] = {0};
+        char rows[DIGIT_WIDTH / BF16_CHUNK * DIGIT_TILE] = {0};
         for (int64_t i = 0; i < DIGIT_ROWS && half * DIGIT_ROWS + i < count; i++)
             top = digits_larger(top, bf16_row(h, rows + i * 64, k + (half * DIGIT_ROWS + i) * h->j.c, 1));
         for (int64_t s = 0; s < h->steps; s++) digits_turn_tile(to + s * DIGIT_TILE, 64, rows + s * DIGIT_TILE);
@@ -154,7 +156,7 @@ static inline __attribute__((always_inline)) vi bf16_powers(vf a, vf b, vf less,
 typedef struct bf16_rows {
     const float *s, *less;             /* less: as in bf16_powers, a row's */
     char *p;
-    int64_t left, some;                /* rows; those of one turn */
+    int64_t left;                      /* rows */
     vi high;
 } bf16_rows;
 
@@ -181,7 +183,7 @@ static inline __attribute__((always_inline)) void bf16_scores(const bf16_heads *
         AMX_DOT_BF16(1, 4, 7);
         AMX_DOT_BF16(2, 5, 6);
         AMX_DOT_BF16(3, 5, 7);
-        bf16_probabilities(beside, beside->some);
+        bf16_probabilities(beside, BF16_SOME);
     }
     const int64_t step = BF16_CHUNK * sizeof *s, half = DIGIT_ROWS * BF16_CHUNK;
     AMX_STORE_ROWS(0, s, step);
@@ -208,7 +210,7 @@ static inline __attribute__((always_inline)) void bf16_results(const bf16_heads 
     AMX_LOAD_ROWS(1, o + V, step);
     AMX_LOAD_ROWS(2, low, step);
     AMX_LOAD_ROWS(3, low + V, step);
-    for (int64_t c = 0; c < b->chunks; c++, p += 2 * DIGIT_TILE, v += h->value) {
+    for (int64_t c = 0; c < b->chunks; c++, p += 2 * DIGIT_TILE, v += h->chunk) {
         AMX_LOAD(4, p);
         AMX_LOAD(6, v);
         AMX_LOAD(7, v + DIGIT_TILE);
@@ -217,7 +219,7 @@ static inline __attribute__((always_inline)) void bf16_results(const bf16_heads 
         AMX_DOT_BF16(1, 4, 7);
         AMX_DOT_BF16(2, 5, 6);
         AMX_DOT_BF16(3, 5, 7);
-        bf16_probabilities(beside, beside->some);
+        bf16_probabilities(beside, BF16_SOME);
     }
     AMX_STORE_ROWS(0, o, step);
     AMX_STORE_ROWS(1, o + V, step);
@@ -238,7 +240,7 @@ static inline __attribute__((always_inline)) void bf16_totals(const bf16_product
         AMX_LOAD(5, b->p + (2 * c + 1) * DIGIT_TILE);
         AMX_DOT_BF16(0, 4, 6);
         AMX_DOT_BF16(1, 5, 6);
-        bf16_probabilities(beside, beside->some / 2);
+        bf16_probabilities(beside, BF16_SOME / 2);
     }
     AMX_STORE(0, total);
     AMX_STORE(1, total + DIGIT_ROWS * V);
@@ -288,7 +290,7 @@ static inline __attribute__((always_inline)) void bf16_chunk(const bf16_heads *h
                                                               const char *k, int64_t c, int64_t count,
                                                               bf16_rows *beside)
 {
-    bf16_scores(h, s, t->q, k + c * h->key, beside);
+    bf16_scores(h, s, t->q, k + c * h->chunk, beside);
     for (int64_t i = 0; count < (c + 1) * BF16_CHUNK && i < BF16_QUERIES; i++)
         for (int64_t n = count - c * BF16_CHUNK; n < BF16_CHUNK; n++) s[i * BF16_CHUNK + n] = -INFINITY;
 }
@@ -301,7 +303,7 @@ static inline bool bf16_block(const bf16_heads *h, bf16_tile *t, const char *k, 
 {
     const int64_t chunks = (count + BF16_CHUNK - 1) / BF16_CHUNK, size = BF16_QUERIES * BF16_CHUNK;
     const int64_t share = (own->before.parts + chunks - 1) / chunks, kept = look ? chunks : 2;
-    bf16_rows rows = {.some = 8, .high = BF16_ZERO - (vi){0}};
+    bf16_rows rows = {.high = BF16_ZERO - (vi){0}};
     for (int64_t c = 0; c < (look ? chunks : 1); c++) bf16_chunk(h, t, own->s + c * size, k, c, count, &rows);
     if (look) bf16_look(h, t, own->s, chunks);
     for (int64_t c = 0; c < chunks; c++) {
@@ -320,7 +322,7 @@ static inline bool bf16_block(const bf16_heads *h, bf16_tile *t, const char *k, 
 static void bf16_begin(const bf16_heads *h, bf16_tile *t, const float *q, vf largest, float *own)
 {
     t->q = (char *)own;
-    t->o = own + h->key / 4;
+    t->o = own + h->chunk / 4;
     t->total = t->o + BF16_QUERIES * h->wide;
     memset(own, 0, (size_t)bf16_tile_floats(h) * sizeof *own);
     for (int64_t i = 0; i < BF16_QUERIES; i++) {
@@ -353,14 +355,13 @@ static void bf16_finish(const bf16_run *r, int64_t b, int64_t head, int64_t firs
 }
 
 /* A group of tiles of queries of one head, from row `first` on. k: that head's keys and values. */
-static void bf16_queries(const bf16_run *r, int64_t b, int64_t head, int64_t first, const float *k,
-                         float *memory)
+static void bf16_queries(const bf16_run *r, int64_t b, int64_t head, int64_t first, const float *k, float *memory)
 {
     const bf16_heads *h = &r->h;
     const attention_job *j = &h->j;
     const int64_t limit = attention_limit(j, b), per_block = BF16_KEYS / BF16_CHUNK;
-    const char *keys = (const char *)k, *values = keys + h->chunks * h->key;
-    const vf largest = splat(k[h->chunks * (h->key + h->value) / 4]);
+    const char *keys = (const char *)k, *values = keys + h->chunks * h->chunk;
+    const vf largest = splat(k[bf16_largest_at(h)]);
     bf16_own own = {.s = memory, .p = (char *)(memory + BF16_QUERIES * BF16_KEYS)};
     own.ones = own.p + 2 * BF16_QUERIES * BF16_KEYS * 2;
     bf16_tile tile[BF16_GROUP];
@@ -375,11 +376,11 @@ static void bf16_queries(const bf16_run *r, int64_t b, int64_t head, int64_t fir
     for (int64_t n = 0; n * BF16_KEYS < limit; n++)
         for (int i = 0; i < tiles; i++, turn ^= 1) {
             const int64_t count = limit - n * BF16_KEYS < BF16_KEYS ? limit - n * BF16_KEYS : BF16_KEYS;
-            const char *key = keys + n * per_block * h->key;
+            const char *key = keys + n * per_block * h->chunk;
             char *p = own.p + turn * BF16_QUERIES * BF16_KEYS * 2;
             if (!bf16_block(h, &tile[i], key, count, n == 0, p, &own))
                 bf16_block(h, &tile[i], key, count, true, p, &own);
-            own.before = (bf16_product){&tile[i], p, values + n * per_block * h->value,
+            own.before = (bf16_product){&tile[i], p, values + n * per_block * h->chunk,
                                         (count + BF16_CHUNK - 1) / BF16_CHUNK, 0, 1 + h->steps};
         }
     bf16_multiply(h, &own.before, own.ones, own.before.parts, &none);
@@ -401,23 +402,21 @@ static void bf16_heads_span(const void *ctx, span s, int worker)
         vf top = splat(0);
         for (int64_t c = 0; c * BF16_CHUNK < keys; c++) {
             const int64_t left = keys - c * BF16_CHUNK, row = c * BF16_CHUNK * j->c;
-            top = digits_larger(top, bf16_keys(h, (char *)head + c * h->key, k + row, left));
-            bf16_values(h, (char *)head + h->chunks * h->key + c * h->value, v + row, left);
+            top = digits_larger(top, bf16_keys(h, (char *)head + c * h->chunk, k + row, left));
+            bf16_values(h, (char *)head + (h->chunks + c) * h->chunk, v + row, left);
         }
-        head[h->chunks * (h->key + h->value) / 4] = digits_top_of(top);
+        head[bf16_largest_at(h)] = digits_top_of(top);
     }
 }
 
 static void bf16_queries_span(const void *ctx, span s, int worker)
 {
     const bf16_run *r = ctx;
-    const attention_job *j = &r->h.j;
     tiles_begin();
     for (int64_t i = s.first; i < s.end; i++) {
-        const int64_t b = i / (j->heads * r->h.groups), head = i / r->h.groups % j->heads;
-        bf16_queries(r, b, head, i % r->h.groups * BF16_GROUP * BF16_QUERIES,
-                     r->heads + (b / j->r * j->heads + head) * bf16_head_floats(&r->h),
-                     r->own + worker * bf16_thread_floats(&r->h));
+        const attention_item at = attention_item_of(&r->h.j, r->h.groups, i);
+        bf16_queries(r, at.b, at.head, at.tile * BF16_GROUP * BF16_QUERIES,
+                     r->heads + at.keys * bf16_head_floats(&r->h), r->own + worker * bf16_thread_floats(&r->h));
     }
     tiles_end();
 }
@@ -427,11 +426,8 @@ static void bf16_attention(const call *c)
     bf16_run r = {.h = bf16_heads_of(c->n), .c = c, .heads = c->scratch};
     attention_job *j = &r.h.j;
     j->lens = c->in[3];
-    const int64_t heads = j->b / j->r * j->heads;
-    r.own = r.heads + heads * bf16_head_floats(&r.h);
-    run_spans(c->be, heads, 1, 4 * (double)(j->lk * j->width), bf16_heads_span, &r);
-    run_spans(c->be, j->b * j->heads * r.h.groups, 1, (double)(BF16_GROUP * BF16_QUERIES * j->lk * j->width) / 64,
-              bf16_queries_span, &r);
+    r.own = r.heads + j->b / j->r * j->heads * bf16_head_floats(&r.h);
+    attention_spans(c, j, bf16_heads_span, 4, bf16_queries_span, r.h.groups, BF16_GROUP * BF16_QUERIES / 64.0, &r);
 }
 
 /* Attention by the tiles that a mode takes, or none. */

@@ -39,10 +39,16 @@ static digit_heads digit_heads_of(const backend *be, const node *n)
     return h;
 }
 
-static bool digits_attention_fit(const node *n)
+/* Of what attention by tiles can do. */
+static bool tiles_attention_fit(const node *n)
 {
     const int64_t width = attention_sizes(n).width;
-    return width % V == 0 && width <= DIGIT_WIDTH && n->in[1]->shape.dim[1] > 0 && n->attr.alpha > 0;
+    return width % V == 0 && width <= DIGIT_WIDTH && n->in[1]->shape.dim[1] > 0;
+}
+
+static bool digits_attention_fit(const node *n)
+{
+    return tiles_attention_fit(n) && n->attr.alpha > 0;
 }
 
 static int64_t digit_head_floats(const digit_heads *h)
@@ -434,11 +440,11 @@ static void digits_queries_span(const void *ctx, span s, int worker)
     float *own = r->own + worker * digit_thread_floats(h);
     tiles_begin();
     for (int64_t i = s.first; i < s.end; i++) {
-        const int64_t b = i / (h->j.heads * h->groups), head = i / h->groups % h->j.heads;
-        const int64_t first = i % h->groups * DIGIT_GROUP * DIGIT_QUERIES;
-        const float *k = r->heads + (b / h->j.r * h->j.heads + head) * digit_head_floats(h);
-        if (h->digits == 3) digits_queries(3, r, b, head, first, k, own);
-        else digits_queries(2, r, b, head, first, k, own);
+        const attention_item at = attention_item_of(&h->j, h->groups, i);
+        const int64_t first = at.tile * DIGIT_GROUP * DIGIT_QUERIES;
+        const float *k = r->heads + at.keys * digit_head_floats(h);
+        if (h->digits == 3) digits_queries(3, r, at.b, at.head, first, k, own);
+        else digits_queries(2, r, at.b, at.head, first, k, own);
     }
     tiles_end();
 }
@@ -448,9 +454,7 @@ static void digits_attention(const call *c)
     digits_attention_run r = {.h = digit_heads_of(c->be, c->n), .c = c, .heads = c->scratch};
     attention_job *j = &r.h.j;
     j->lens = c->in[3];
-    const int64_t heads = j->b / j->r * j->heads;
-    r.own = r.heads + heads * digit_head_floats(&r.h);
-    run_spans(c->be, heads, 1, 4 * (double)(j->lk * j->width), digits_heads_span, &r);
-    run_spans(c->be, j->b * j->heads * r.h.groups, 1, (double)(DIGIT_GROUP * DIGIT_QUERIES * j->lk * j->width) / 32,
-              digits_queries_span, &r);
+    r.own = r.heads + j->b / j->r * j->heads * digit_head_floats(&r.h);
+    attention_spans(c, j, digits_heads_span, 4, digits_queries_span, r.h.groups, DIGIT_GROUP * DIGIT_QUERIES / 32.0,
+                    &r);
 }

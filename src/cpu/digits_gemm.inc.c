@@ -172,9 +172,12 @@ static inline __attribute__((always_inline)) void digits_pack_of(int digits, cha
 #define AMX_LOAD_ROWS(n, from, step) \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #n : : "r"(from), "r"(step) : "memory")
 #define AMX_LOAD(n, from) AMX_LOAD_ROWS(n, from, 64L)
-#define AMX_STORE(n, to) __asm__ volatile("tilestored %%tmm" #n ", (%0,%1,1)" : : "r"(to), "r"(64L) : "memory")
+#define AMX_STORE_ROWS(n, to, step) \
+    __asm__ volatile("tilestored %%tmm" #n ", (%0,%1,1)" : : "r"(to), "r"(step) : "memory")
+#define AMX_STORE(n, to) AMX_STORE_ROWS(n, to, 64L)
 #define AMX_ZERO(n) __asm__ volatile("tilezero %%tmm" #n : : :)
 #define AMX_DOT(c, a, b) __asm__ volatile("tdpbssd %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
+#define AMX_DOT_BF16(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : : :)
 
 /* Gives the thread eight tiles of 16 x 64 bytes, and takes them from it. */
 static void tiles_begin(void)
@@ -390,6 +393,12 @@ static digit_rows digits_rows(const words_product *w, int64_t k, const row_ptr *
     return (digit_rows){(const char *)own, stride * 4};
 }
 
+/* Whether tap t's piece k is the last to be summed. */
+static bool digits_last(const words_product *w, int64_t t, int64_t k)
+{
+    return t == w->p.taps - 1 && k == words_pieces(w->width, w->p.depth) - 1;
+}
+
 /* Where the sums of a part's panel from column j on go, and come from: those of all parts but the last are kept. */
 static digit_store digits_panel(const words_product *w, int64_t t, int64_t k, span r, int64_t j, int64_t first,
                                 float *own, float *bias)
@@ -404,7 +413,7 @@ static digit_store digits_panel(const words_product *w, int64_t t, int64_t k, sp
         s.from = bias;
         s.from_step = 0;
     }
-    if (t == p->taps - 1 && k == pieces - 1) {
+    if (digits_last(w, t, k)) {
         s.to = p->c + (r.first - p->c_row) * p->ldc + j - p->c_col;
         s.step = p->ldc;
         s.cols = p->n - j < TILE_COLS ? p->n - j : TILE_COLS;
@@ -423,6 +432,7 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
     digit_rows tile[WORDS_MOST / DIGIT_ROWS + 1];
     float scale[WORDS_MOST], bias[2][TILE_COLS];   /* of this panel, and of the one before, whose last is stored yet */
     const int64_t share = (high + steps - 1) / steps;
+    const bool last = digits_last(w, t, k);
     digit_sums sums[2] __attribute__((aligned(64)));
     digit_store before = {.left = 0};
     float *gather = own + words_kept_sums(w);
@@ -434,7 +444,6 @@ static inline __attribute__((always_inline)) void digits_part_of(int digits, con
     for (int64_t j = cols.first; j < cols.end && j < p->n; j += TILE_COLS) {
         const char *b = words_b(w, t, k, j);
         digit_store s = digits_panel(w, t, k, r, j, cols.first, own, bias[j / TILE_COLS % 2]);
-        const bool last = s.step == p->ldc;
         ahead next = ahead_of((const float *)(j + TILE_COLS < cols.end ? words_b(w, t, k, j + TILE_COLS) : NULL),
                               steps * digits * 2 * DIGIT_TILE / 4, count);
         for (int64_t i = 0; i < count; i += high, turn ^= 1) {

@@ -207,6 +207,28 @@ static void attention_tile(const attention_job *j, const call *c, int64_t b, int
     attention_result(j, c, b, h, first, rows, o, top, total);
 }
 
+/* Item i of all tiles of queries, `tiles` a head: its row of queries, head and tile; and of all heads of rows of keys,
+ * which one it reads. */
+typedef struct attention_item {
+    int64_t b, head, tile, keys;
+} attention_item;
+
+static attention_item attention_item_of(const attention_job *j, int64_t tiles, int64_t i)
+{
+    const int64_t b = i / (j->heads * tiles), head = i / tiles % j->heads;
+    return (attention_item){b, head, i % tiles, b / j->r * j->heads + head};
+}
+
+/* heads: makes keys and values of all heads ready; queries: takes all tiles of queries. Costs of an item are in keys
+ * times a head's width. */
+static void attention_spans(const call *c, const attention_job *j, span_job *heads, double cost, span_job *queries,
+                            int64_t tiles, double tile_cost, const void *run)
+{
+    const double size = (double)(j->lk * j->width);
+    run_spans(c->be, j->b / j->r * j->heads, 1, cost * size, heads, run);
+    run_spans(c->be, j->b * j->heads * tiles, 1, tile_cost * size, queries, run);
+}
+
 typedef struct attention_run {
     const attention_job *j;
     const call *c;
@@ -231,9 +253,9 @@ static void attention_span(const void *ctx, span s, int worker)
     const attention_run *r = ctx;
     const attention_job *j = r->j;
     for (int64_t i = s.first; i < s.end; i++) {
-        const int64_t b = i / (j->heads * r->tiles), h = i / r->tiles % j->heads, head = b / j->r * j->heads + h;
-        attention_tile(j, r->c, b, h, i % r->tiles * j->queries, r->kt + head * r->kt_size, r->v + head * r->v_size,
-                       r->own + (size_t)worker * attention_thread_floats(j));
+        const attention_item at = attention_item_of(j, r->tiles, i);
+        attention_tile(j, r->c, at.b, at.head, at.tile * j->queries, r->kt + at.keys * r->kt_size,
+                       r->v + at.keys * r->v_size, r->own + (size_t)worker * attention_thread_floats(j));
     }
 }
 
@@ -246,8 +268,7 @@ static void fast_attention(const call *c)
     r.kt = c->scratch;
     r.v = r.kt + r.heads * r.kt_size;
     r.own = r.v + r.heads * r.v_size;
-    run_spans(c->be, r.heads, 1, 2 * (double)(j.lk * j.width), attention_pack_span, &r);
-    run_spans(c->be, j.b * j.heads * r.tiles, 1, (double)(j.queries * j.lk * j.width) / 8, attention_span, &r);
+    attention_spans(c, &j, attention_pack_span, 2, attention_span, r.tiles, (double)j.queries / 8, &r);
 }
 
 /* ---- gradient: one task per head of one key row; its r query rows in order, so sums are the same at every run ---- */

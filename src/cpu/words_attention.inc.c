@@ -227,9 +227,8 @@ static void words_queries_span(const void *ctx, span s, int worker)
     const words_attention_run *r = ctx;
     const words_heads *w = &r->w;
     for (int64_t i = s.first; i < s.end; i++) {
-        const int64_t b = i / (w->j.heads * w->tiles), h = i / w->tiles % w->j.heads;
-        words_queries(w, r->c, b, h, i % w->tiles * w->j.queries,
-                      r->heads + (b / w->j.r * w->j.heads + h) * words_head_floats(w),
+        const attention_item at = attention_item_of(&w->j, w->tiles, i);
+        words_queries(w, r->c, at.b, at.head, at.tile * w->j.queries, r->heads + at.keys * words_head_floats(w),
                       r->own + worker * words_thread_floats(w));
     }
 }
@@ -243,9 +242,6 @@ static void words_attention(const call *c)
     words_attention_run r = {.w = words_heads_of(c->n), .c = c, .heads = c->scratch};
     attention_job *j = &r.w.j;
     j->lens = c->in[3];
-    const int64_t heads = j->b / j->r * j->heads;
-    r.own = r.heads + heads * words_head_floats(&r.w);
-    run_spans(c->be, heads, 1, 4 * (double)(j->lk * j->width), words_heads_span, &r);
-    run_spans(c->be, j->b * j->heads * r.w.tiles, 1, (double)(j->queries * j->lk * j->width) / 16, words_queries_span,
-              &r);
+    r.own = r.heads + j->b / j->r * j->heads * words_head_floats(&r.w);
+    attention_spans(c, j, words_heads_span, 4, words_queries_span, r.w.tiles, (double)j->queries / 16, &r);
 }

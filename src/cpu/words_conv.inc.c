@@ -83,18 +83,28 @@ static int words_conv2d_prepare(backend *be, const node *n, void **state, m2m_er
     return BY_WINOGRAD(prepare)(be, n, err);
 }
 
+/* Multiply-adds times two of the products of a convolution that fits, and what they are of. */
+static double words_conv2d_products(const backend *be, const node *n, const words_width **width)
+{
+    const bool wino = BY_WINOGRAD(fit)(be, n);
+    *width = wino ? WIDTH_WORDS(be) : direct_width(be);
+    return wino ? wino_work(n->in[0]->shape, n->shape) : node_flops(n);
+}
+
 static double words_conv2d_work(const backend *be, const node *n)
 {
+    const words_width *width;
     if (!words_fit(n)) return conv2d_work(be, n);
-    if (!BY_WINOGRAD(fit)(be, n)) return node_flops(n) * direct_width(be)->work;
-    return wino_work(n->in[0]->shape, n->shape) * WIDTH_WORDS(be)->work;
+    const double products = words_conv2d_products(be, n, &width);
+    return products * width->work;
 }
 
 static double words_conv2d_tiles(const backend *be, const node *n)
 {
+    const words_width *width;
     if (!words_fit(n)) return 0;
-    if (!BY_WINOGRAD(fit)(be, n)) return node_flops(n) * direct_width(be)->digit_work;
-    return wino_work(n->in[0]->shape, n->shape) * WIDTH_WORDS(be)->digit_work;
+    const double products = words_conv2d_products(be, n, &width);
+    return products * width->digit_work;
 }
 
 static void words_direct(const call *c)

@@ -125,10 +125,10 @@ static words_product words_linear_product(const backend *be, const node *n, bool
 }
 
 /* Rows in words and what a thread wants, or a panel a thread while the weight is packed. */
-static size_t words_linear_own(const backend *be, const words_product *w)
+static size_t words_linear_own(const backend *be, const node *n, const words_product *w)
 {
     const int64_t few = w->plain ? 0 : words_size(w->width, w->p.m, w->p.depth);
-    const int64_t own = few + be->threads * words_own(w), panels = be->threads * TILE_COLS * w->p.depth;
+    const int64_t own = few + be->threads * words_own(w), panels = be->threads * words_panel_floats(n);
     return (size_t)round_up(own > panels ? own : panels, 16) * sizeof(float);
 }
 
@@ -136,7 +136,7 @@ static size_t words_linear_scratch(const backend *be, const node *n)
 {
     if (!words_fit(n)) return linear_scratch(be, n);
     const words_product w = words_linear_product(be, n, false);
-    return words_linear_own(be, &w) + words_weight_scratch(n, w.width);
+    return words_linear_own(be, n, &w) + words_weight_scratch(n, w.width);
 }
 
 static size_t words_linear_fuses(const backend *be, const node *n, const node *then)
@@ -144,7 +144,7 @@ static size_t words_linear_fuses(const backend *be, const node *n, const node *t
     if (!words_fit(n)) return linear_fuses(be, n, then);
     if (!gated_fit(then)) return SIZE_MAX;
     const words_product w = words_linear_product(be, n, true);
-    return words_linear_own(be, &w) + words_weight_scratch(n, w.width) +
+    return words_linear_own(be, n, &w) + words_weight_scratch(n, w.width) +
            (size_t)(be->threads * words_gated_floats(&w)) * sizeof(float);
 }
 
@@ -171,7 +171,7 @@ static void words_linear(const call *c)
         return;
     }
     words_product w = words_linear_product(c->be, c->n, c->then);
-    const size_t own = words_linear_own(c->be, &w);
+    const size_t own = words_linear_own(c->be, c->n, &w);
     matrix x = {operand(c, 0), w.p.depth};
     w.own = c->scratch;
     w.p.bias = operand(c, 2);

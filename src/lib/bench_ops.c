@@ -94,10 +94,10 @@ static shares shares_above(const bench_ops *t)
     shares s = {0, 0};
     for (int i = 0; i < t->shapes; i++) {
         const bench_row *r = &t->shape[i];
-        if (r->work > 0.6 * t->peak * r->seconds) s.work += r->seconds / t->seconds;
-        if (r->tiles > 0.6 * t->tiles_peak * r->seconds) s.tiles += r->seconds / t->seconds;
+        if (r->work > 0.6 * t->peak * r->seconds) s.work += r->seconds;
+        if (r->tiles > 0.6 * t->tiles_peak * r->seconds) s.tiles += r->seconds;
     }
-    return s;
+    return t->seconds > 0 ? (shares){s.work / t->seconds, s.tiles / t->seconds} : (shares){0, 0};
 }
 
 /* A column with a row's share of a peak, where that is known. */
